@@ -1,0 +1,1 @@
+//! The read side: lanes, worker pool, retry, parking, lag.

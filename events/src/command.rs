@@ -1,0 +1,88 @@
+//! Commands, and the one place where they are decided.
+
+use crate::{Aggregate, Event, ListId, PersonName, PollId, Rejection, RoomId, chat, identity, poll, task};
+
+/// A wish, addressed to an aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// To a room.
+    Chat(RoomId, chat::Command),
+    /// To a poll.
+    Poll(PollId, poll::Command),
+    /// To a task list.
+    Task(ListId, task::Command),
+    /// To a person, by name.
+    Identity(PersonName, identity::Command),
+}
+
+impl Command {
+    /// The aggregate whose rules decide it.
+    #[must_use]
+    pub fn aggregate(&self) -> Aggregate {
+        match self {
+            Self::Chat(room, _) => Aggregate::room(room),
+            Self::Poll(poll, _) => Aggregate::poll(poll),
+            Self::Task(list, _) => Aggregate::list(list),
+            Self::Identity(name, _) => Aggregate::person(name),
+        }
+    }
+}
+
+/// What an aggregate's ruled events add up to: all that a rule may look at, beside the [`Facts`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    room: chat::Room,
+    poll: poll::Poll,
+    list: task::List,
+    person: identity::Person,
+}
+
+impl State {
+    /// Applies one event of the aggregate. Free events change nothing.
+    pub fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::RoomOpened(_) => self.room.evolve(event),
+            Event::PollOpened(_) | Event::PollClosed(_) => self.poll.evolve(event),
+            Event::ListOpened(_)
+            | Event::TaskAdded(_)
+            | Event::TaskChanged(_)
+            | Event::TaskCompleted(_)
+            | Event::TaskReopened(_)
+            | Event::TaskRemoved(_) => self.list.evolve(event),
+            Event::UserRegistered(_) | Event::GuestAdmitted(_) => self.person.evolve(event),
+            Event::MessagePosted(_) | Event::MessageEdited(_) | Event::MessageDeleted(_) | Event::BallotCast(_) => {}
+        }
+    }
+
+    /// The poll, as its ruled events left it.
+    #[must_use]
+    pub const fn poll(&self) -> &poll::Poll {
+        &self.poll
+    }
+
+    /// The room, as its ruled events left it.
+    #[must_use]
+    pub const fn room(&self) -> &chat::Room {
+        &self.room
+    }
+}
+
+/// What a rule needs to know that is not in the aggregate's ruled events; the caller looks it up in a view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The message that an edit or deletion is about.
+    pub message: chat::MessageStatus,
+}
+
+/// Decides a command: the events that follow from it, or why it may not be. Pure: the same input gives the same output.
+///
+/// # Errors
+/// The rule that the command breaks.
+pub fn decide(state: &State, command: &Command, facts: &Facts) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Chat(room, command) => chat::decide(&state.room, room, command, facts.message),
+        Command::Poll(poll, command) => poll::decide(&state.poll, poll, command),
+        Command::Task(list, command) => task::decide(&state.list, list, command),
+        Command::Identity(name, command) => identity::decide(&state.person, name, command),
+    }
+}

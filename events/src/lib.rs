@@ -1,0 +1,33 @@
+//! Cabildo's facts and rules.
+//!
+//! An [`Event`] is a fact that never changes; a [`Command`] is a wish that [`decide`] turns into events or into a
+//! [`Rejection`]. This crate is pure: it opens no file and no socket, reads no clock and draws no random number, so
+//! whatever it computes can be computed again.
+
+mod aggregate;
+mod command;
+mod envelope;
+mod event;
+mod ids;
+pub mod limits;
+mod names;
+mod rejection;
+mod time;
+pub mod wire;
+
+pub mod chat;
+pub mod identity;
+pub mod poll;
+pub mod task;
+
+pub use aggregate::{Aggregate, Context, LANES, Lane, fnv1a32};
+pub use command::{Command, Facts, State, decide};
+pub use envelope::{Envelope, Recorded};
+pub use event::{DecodeError, Event, event_types, is_ruled_type};
+pub use ids::{EventId, ListId, MessageId, PollId, Position, RoomId, TaskId, UserId, VoterId};
+pub use names::{
+    Actor, BadText, FieldName, FieldValue, ListTitle, MessageText, OptionLabel, PersonName, Question, RoomName,
+    TaskTitle, Topic,
+};
+pub use rejection::Rejection;
+pub use time::Timestamp;

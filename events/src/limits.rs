@@ -1,0 +1,113 @@
+//! Every bound of Cabildo, in one place. The unit is in the name; the comment says what happens at the bound.
+
+// What people write. A value past its bound is refused at the border: 422 with the field's name.
+
+/// Longest id of a room, poll, list or voter, in bytes of UTF-8.
+pub const ID_BYTES_MAX: usize = 128;
+/// Longest name or title (of a room, poll option, task, person), in characters.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Longest question of a poll or topic of a room, in characters.
+pub const QUESTION_CHARS_MAX: usize = 500;
+/// Longest chat message, in characters.
+pub const MESSAGE_CHARS_MAX: usize = 8_000;
+/// Longest value of a ballot's free field, in characters.
+pub const FIELD_VALUE_CHARS_MAX: usize = 200;
+/// Most free fields on one ballot.
+pub const BALLOT_FIELDS_MAX: usize = 16;
+/// Fewest options of a poll that lists them.
+pub const POLL_OPTIONS_MIN: usize = 2;
+/// Most options of a poll that lists them.
+pub const POLL_OPTIONS_MAX: usize = 200;
+/// Most distinct options that the ballots of an open poll may bring; a ballot for one more is spoilt.
+pub const POLL_OPEN_OPTIONS_MAX: i64 = 10_000;
+/// Most tasks that a list holds at one time.
+pub const LIST_TASKS_MAX: usize = 1_000;
+
+// What goes over the wire.
+
+/// Largest body of an HTTP request, in bytes; a larger one is 413.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Largest `data` of one event, in bytes; far under the 1 MiB that a NATS server takes by default.
+pub const EVENT_DATA_BYTES_MAX: usize = 256 * 1024;
+/// How long a client may take to send its request head, in milliseconds; then the connection is closed.
+pub const HEADER_READ_MS: u64 = 10_000;
+/// How long a client may take to send its request body, in milliseconds; then 408.
+pub const BODY_READ_MS: u64 = 15_000;
+/// Largest request head, in bytes; a larger one is 431.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Most open connections of one gateway; further ones wait in the listen queue.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Most concurrent streams of one HTTP/2 connection.
+pub const H2_STREAMS_MAX: u32 = 256;
+/// Most live listeners (server-sent events) of one gateway; one more is 503.
+pub const LISTENERS_MAX: usize = 2_000;
+/// Longest `Idempotency-Key`, in characters.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 200;
+
+// Reading.
+
+/// Rows on a page when the client does not say.
+pub const PAGE_ROWS_DEFAULT: usize = 50;
+/// Most rows on a page; more asked for is 422.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// How long a read waits for a view to reach `Cabildo-Min-Position`, in milliseconds; then it answers with `Cabildo-Stale: true`.
+pub const FRESH_WAIT_MS: u64 = 2_000;
+/// Shortest time between two states of a live tally, in milliseconds: at most five a second.
+pub const LIVE_TALLY_MS: u64 = 200;
+/// Events that a live listener may lag behind before it is resumed from the journal.
+pub const LIVE_QUEUE_EVENTS_MAX: usize = 4_096;
+/// Aggregates whose state a gateway keeps at hand; the one unused for longest goes first.
+pub const STATES_CACHED_MAX: usize = 10_000;
+/// Longest run of a search in the record, in milliseconds; then it answers with what it found and how far it got.
+pub const SEARCH_MS: u64 = 5_000;
+
+// Writing.
+
+/// Most events waiting for the journal in one process; one more is refused with 503 and `Retry-After`.
+pub const APPEND_QUEUE_EVENTS_MAX: usize = 16_384;
+/// Most events in one write to the journal (JetStream takes at most 1,000 in an atomic batch).
+pub const APPEND_BATCH_EVENTS_MAX: usize = 1_000;
+/// Most bytes of `data` in one write to the journal.
+pub const APPEND_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most writes to the journal under way at once in one process.
+pub const APPEND_WRITES_IN_FLIGHT_MAX: usize = 4;
+/// How long the appender tries again while the journal is down, in milliseconds; then the client gets 503.
+pub const APPEND_RETRY_MS: u64 = 8_000;
+/// How long one write to a broker may take before it counts as failed, in milliseconds.
+pub const APPEND_WRITE_MS: u64 = 5_000;
+/// Times a command is decided again after a conflict before it is 409.
+pub const CONFLICT_TRIES_MAX: u32 = 5;
+/// `Retry-After` of a full queue, in seconds.
+pub const RETRY_AFTER_S: u64 = 1;
+/// How long the broker remembers event ids, in seconds: the same id twice within it is one event.
+pub const DUPLICATE_WINDOW_S: u64 = 120;
+
+// Projecting.
+
+/// Most events folded and written at once by one worker.
+pub const APPLY_BATCH_EVENTS_MAX: usize = 4_096;
+/// Events that wait in a worker's channel before its dispatcher waits too.
+pub const WORKER_QUEUE_EVENTS_MAX: usize = 8_192;
+/// Workers of one projection in one process when the operator does not say.
+pub const WORKERS_DEFAULT: usize = 4;
+/// Most workers of one projection in one process: no more than lanes.
+pub const WORKERS_MAX: usize = 64;
+/// First and longest wait between two tries of a sink or a journal that is down, in milliseconds.
+pub const RETRY_FIRST_MS: u64 = 20;
+/// Longest wait between two tries, in milliseconds: a sink that comes back is used within it.
+pub const RETRY_LONGEST_MS: u64 = 1_000;
+/// Most parked events kept of one projection; past it the projection stops and says so.
+pub const PARKED_EVENTS_MAX: usize = 100_000;
+/// Events that a lag report counts one by one; past it the answer is "at least".
+pub const LAG_COUNT_EVENTS_MAX: u64 = 1_000_000;
+/// Window of an ordered read from a broker, in bytes.
+pub const READ_WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Rows fetched at once by an embedded read.
+pub const READ_PAGE_EVENTS: usize = 1_024;
+/// How long one call to a sink may take before it counts as failed, in milliseconds.
+pub const SINK_CALL_MS: u64 = 10_000;
+
+// Stopping.
+
+/// How long a gateway waits for requests under way after SIGTERM, in milliseconds.
+pub const DRAIN_MS: u64 = 10_000;

@@ -1,0 +1,63 @@
+//! Why a wish was not granted.
+
+use crate::limits;
+
+/// A command broke a rule. The [`code`](Rejection::code) is stable: clients may match on it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such thing (yet).
+    #[error("there is no {what} `{id}`")]
+    NotFound {
+        /// room, message, poll, list or task.
+        what: &'static str,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// The name or id is taken.
+    #[error("there already is a {what} `{id}`")]
+    AlreadyExists {
+        /// room, poll, list, task or person.
+        what: &'static str,
+        /// The id that is taken.
+        id: String,
+    },
+    /// The poll takes no more ballots.
+    #[error("the poll `{0}` is closed")]
+    PollClosed(String),
+    /// The ballot names something that cannot be voted for.
+    #[error("`{0}` is not an option of this poll")]
+    UnknownOption(String),
+    /// The ballot has too few or too many choices.
+    #[error("this poll takes exactly one choice, the ballot has {0}")]
+    ChoiceCount(usize),
+    /// Too few or too many options for a poll.
+    #[error("a poll lists {min} to {max} options, this one {0}", min = limits::POLL_OPTIONS_MIN, max = limits::POLL_OPTIONS_MAX)]
+    OptionCount(usize),
+    /// The same option twice.
+    #[error("the option `{0}` is listed twice")]
+    OptionTwice(String),
+    /// Too many free fields.
+    #[error("a ballot has at most {max} fields, this one {0}", max = limits::BALLOT_FIELDS_MAX)]
+    FieldCount(usize),
+    /// The list holds as many tasks as it may.
+    #[error("the list holds {max} tasks already", max = limits::LIST_TASKS_MAX)]
+    ListFull,
+}
+
+impl Rejection {
+    /// A stable word for the rule that was broken.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not-found",
+            Self::AlreadyExists { .. } => "already-exists",
+            Self::PollClosed(_) => "poll-closed",
+            Self::UnknownOption(_) => "unknown-option",
+            Self::ChoiceCount(_) => "choice-count",
+            Self::OptionCount(_) => "option-count",
+            Self::OptionTwice(_) => "option-twice",
+            Self::FieldCount(_) => "field-count",
+            Self::ListFull => "list-full",
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The working set of a document projection.
+
+use std::collections::HashMap;
+
+use cabildo_events::{Position, Timestamp};
+
+use crate::Rows;
+
+/// Names a document.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentKey {
+    /// The kind of document.
+    pub collection: &'static str,
+    /// Its id within the collection.
+    pub id: Box<str>,
+}
+
+/// A document: what a view holds of one thing, and the few attributes by which views are searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Its name.
+    pub key: DocumentKey,
+    /// The position of the event that made it: documents of a collection are in this order.
+    pub created: Position,
+    /// The position it was folded to. A sink replaces a document only from the position that was read.
+    pub folded: Position,
+    /// The aggregate it belongs to, as in `ce-subject`.
+    pub aggregate: Box<str>,
+    /// What it is: an event type in the record, otherwise the thing's name.
+    pub kind: Box<str>,
+    /// Who made it.
+    pub actor: Option<Box<str>>,
+    /// When it was made, by the event's own time.
+    pub time: Timestamp,
+    /// What a search for text finds.
+    pub text: Box<str>,
+    /// The document itself: a JSON object.
+    pub body: Box<str>,
+}
+
+/// What a batch does to a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentChange {
+    /// Adds a document that depends on its event alone: if it is there already it is the same one.
+    Append(Document),
+    /// Writes a document. `from` is the position of the one that was read; `None` if there was none.
+    Write {
+        /// The document as it is to be.
+        document: Document,
+        /// What it replaces.
+        from: Option<Position>,
+    },
+}
+
+impl DocumentChange {
+    /// The document as it is to be.
+    #[must_use]
+    pub const fn document(&self) -> &Document {
+        match self {
+            Self::Append(document) | Self::Write { document, .. } => document,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    document: Document,
+    loaded: Option<Position>,
+    changed: bool,
+}
+
+/// Documents as loaded, and as folding left them.
+#[derive(Debug, Default)]
+pub struct Documents {
+    held: HashMap<DocumentKey, Held>,
+    appended: Vec<Document>,
+    now: Position,
+}
+
+impl Documents {
+    /// A document that was loaded or written since.
+    #[must_use]
+    pub fn get(&self, key: &DocumentKey) -> Option<&Document> {
+        self.held.get(key).map(|held| &held.document)
+    }
+
+    /// Writes a document that was looked at. One that has been folded past the current event already (a run before
+    /// this one got as far as the document, not as far as the watermark) stays as it is.
+    pub fn put(&mut self, mut document: Document) {
+        document.folded = self.now;
+        match self.held.get_mut(&document.key) {
+            Some(held) if held.document.folded >= self.now => {}
+            Some(held) => {
+                held.document = document;
+                held.changed = true;
+            }
+            None => {
+                self.held.insert(document.key.clone(), Held { document, loaded: None, changed: true });
+            }
+        }
+    }
+
+    /// Adds a document that depends on its event alone.
+    pub fn append(&mut self, document: Document) {
+        self.appended.push(document);
+    }
+}
+
+impl Rows for Documents {
+    type Key = DocumentKey;
+    type Row = Document;
+    type Change = DocumentChange;
+
+    fn load(&mut self, key: DocumentKey, row: Option<Document>) {
+        if let Some(document) = row {
+            let loaded = Some(document.folded);
+            self.held.insert(key, Held { document, loaded, changed: false });
+        }
+    }
+
+    fn begin(&mut self, position: Position) {
+        self.now = position;
+    }
+
+    fn into_changes(self) -> Vec<DocumentChange> {
+        let mut written: Vec<_> = self.held.into_values().filter(|held| held.changed).collect();
+        written.sort_unstable_by(|left, right| left.document.key.cmp(&right.document.key));
+        let written =
+            written.into_iter().map(|held| DocumentChange::Write { document: held.document, from: held.loaded });
+        self.appended.into_iter().map(DocumentChange::Append).chain(written).collect()
+    }
+}

@@ -1,0 +1,119 @@
+//! Pure folds from events to rows and counters. One file per projection: which events it reads, which rows it needs,
+//! and the fold. The same fold serves live consumers, replay, verification and simulation.
+//!
+//! A fold does no IO: whoever runs it loads the rows that [`Projection::reads`] names, folds a batch over them, and
+//! hands the changes to a sink together with the position they lead to.
+
+pub mod activity;
+mod cells;
+mod documents;
+pub mod record;
+pub mod rooms;
+pub mod tally;
+
+pub use cells::{Cell, CellChange, Cells};
+pub use documents::{Document, DocumentChange, DocumentKey, Documents};
+
+use cabildo_events::{DecodeError, Position, Recorded};
+
+/// Name and version of a projection. Views carry both in their keys, so that two versions stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProjectionId {
+    /// For example `tally`.
+    pub name: &'static str,
+    /// Raised when the fold or the shape of its rows changes.
+    pub version: u32,
+}
+
+impl std::fmt::Display for ProjectionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.v{}", self.name, self.version)
+    }
+}
+
+/// Every projection of this build.
+pub const ALL: [ProjectionId; 4] = [tally::ID, activity::ID, rooms::ID, record::ID];
+
+/// An event that a projection cannot fold. It is parked, with the later events of its aggregate.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfoldable(pub String);
+
+impl From<DecodeError> for Unfoldable {
+    fn from(error: DecodeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A working set: the rows a batch needs, and what folding changed in them.
+pub trait Rows: Default + Send {
+    /// Names a row.
+    type Key: Clone + Eq + std::hash::Hash + Ord + Send + Sync;
+    /// A row as the sink holds it.
+    type Row: Send;
+    /// A change for the sink.
+    type Change: Send + Sync;
+
+    /// Puts a loaded row in; `None` says that the sink has none.
+    fn load(&mut self, key: Self::Key, row: Option<Self::Row>);
+    /// Tells which event is folded next.
+    fn begin(&mut self, position: Position);
+    /// All changes, in the order of their keys: the same events give the same bytes.
+    fn into_changes(self) -> Vec<Self::Change>;
+}
+
+/// A pure fold.
+pub trait Projection: Clone + Send + Sync + 'static {
+    /// What it folds over.
+    type Rows: Rows;
+    /// An event, read as far as this projection needs.
+    type Step: Send;
+
+    /// Its name and version.
+    fn id(&self) -> ProjectionId;
+    /// Reads the event; `None` if it is none of this projection's business.
+    ///
+    /// # Errors
+    /// When it is, and cannot be folded.
+    fn step(&self, event: &Recorded) -> Result<Option<Self::Step>, Unfoldable>;
+    /// Names the rows that [`fold`](Self::fold) will look at.
+    fn reads(&self, step: &Self::Step, keys: &mut Vec<<Self::Rows as Rows>::Key>);
+    /// Applies the event. Whatever can fail comes before the first change.
+    ///
+    /// # Errors
+    /// When the event does not fit the rows.
+    fn fold(&self, step: Self::Step, rows: &mut Self::Rows) -> Result<(), Unfoldable>;
+}
+
+#[cfg(test)]
+pub(crate) mod story {
+    //! Given events, what does the projection say?
+
+    use super::*;
+    use cabildo_events::{Aggregate, Envelope, Event, EventId, Timestamp};
+
+    /// The event `seq` of an aggregate, a second after the one before.
+    pub(crate) fn recorded(seq: u64, aggregate: &Aggregate, event: &Event) -> Recorded {
+        let time = Timestamp::from_micros(1_795_255_200_000_000 + i64::try_from(seq).unwrap() * 1_000_000);
+        let id = EventId(uuid::Uuid::from_u128(u128::from(seq)));
+        let envelope = Envelope::new(id, aggregate.clone(), time, event);
+        Recorded { position: Position::at(seq), lane: aggregate.lane(), recorded: time, envelope: Ok(envelope) }
+    }
+
+    /// Folds events over an empty view.
+    pub(crate) fn fold<P: Projection>(projection: &P, events: &[Recorded]) -> P::Rows {
+        let mut rows = P::Rows::default();
+        let mut keys = Vec::new();
+        let steps: Vec<_> = events
+            .iter()
+            .filter_map(|event| projection.step(event).unwrap().map(|step| (event.position, step)))
+            .inspect(|(_, step)| projection.reads(step, &mut keys))
+            .collect();
+        keys.into_iter().for_each(|key| rows.load(key, None));
+        for (position, step) in steps {
+            rows.begin(position);
+            projection.fold(step, &mut rows).unwrap();
+        }
+        rows
+    }
+}
