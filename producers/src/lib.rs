@@ -1,1 +1,9 @@
-//! The append side: the batching appender, and the doors that are not HTTP.
+//! The append side: the batching appender, the desk where commands are decided, and the doors that are not HTTP.
+
+mod appender;
+mod desk;
+mod metrics;
+
+pub use appender::Appender;
+pub use desk::Desk;
+pub use metrics::Metrics;

@@ -1,1 +1,31 @@
-//! The ports (journal, counters, documents) and their adapters: the only crate that names a database or a broker.
+//! The ports and their adapters. Only this crate names a database or a broker.
+//!
+//! | port | what it holds | embedded | distributed |
+//! |---|---|---|---|
+//! | [`Journal`] | the events | SQLite | NATS JetStream |
+//! | [`Counters`] | hashes of counts | SQLite | Redis |
+//! | [`Documents`] | documents | SQLite | MongoDB |
+//!
+//! Every adapter of a port passes the same suite, [`conformance`].
+
+mod commands;
+pub mod conformance;
+mod connect;
+mod embedded;
+mod jetstream;
+mod journal;
+mod live;
+mod mongo;
+mod redis;
+mod sink;
+
+pub use commands::{Circumstances, CommandError, Commands, Receipt};
+pub use connect::{OpenError, open_counters, open_documents, open_journal, open_journal_read_only};
+pub use journal::{
+    Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
+};
+pub use live::Live;
+pub use sink::{
+    Applied, Counters, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, Sink, SinkError,
+    Watermarks,
+};

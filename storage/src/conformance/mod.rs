@@ -1,0 +1,5 @@
+//! One suite per port; every adapter passes it.
+
+pub mod counters;
+pub mod documents;
+pub mod journal;

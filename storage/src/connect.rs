@@ -1,0 +1,110 @@
+//! Adapters are chosen by URL.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::{Counters, Documents, Journal, embedded, jetstream, mongo, redis};
+
+/// Why an adapter could not be opened. Each message says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The URL is of no known kind.
+    #[error("`{url}` is no address of a {port}: use {expected}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// journal, counters or documents.
+        port: &'static str,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// Another process holds the data folder.
+    #[error("{} is in use by another cabildo process: stop it, or choose another folder with --data", .0.display())]
+    InUse(PathBuf),
+    /// There is nothing to read.
+    #[error("there is no journal in {}", .0.display())]
+    Missing(PathBuf),
+    /// Written by a newer build.
+    #[error("{what} was written by a newer cabildo (schema {found}, this build knows up to {known}): upgrade cabildo")]
+    Newer {
+        /// Which place.
+        what: String,
+        /// Its schema.
+        found: u32,
+        /// The newest schema known.
+        known: u32,
+    },
+    /// Made with other settings than this build's.
+    #[error("{what} cannot be used: {reason}")]
+    Mismatch {
+        /// Which place.
+        what: String,
+        /// What differs, and what to do.
+        reason: String,
+    },
+    /// It does not answer. Trying again may help.
+    #[error("cannot connect to {what}: {reason}")]
+    Unavailable {
+        /// The address, without credentials.
+        what: String,
+        /// What it said.
+        reason: String,
+    },
+}
+
+const JOURNALS: &str = "file:DIR or nats://HOST:PORT";
+
+/// Opens the journal at `file:DIR` (made if it is not there; for this process alone) or `nats://…`.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_journal(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", dir)) => embedded::open_journal(Path::new(dir)).await,
+        Some(("nats" | "tls", _)) => jetstream::connect(url).await,
+        _ => Err(OpenError::Url { url: url.to_owned(), port: "journal", expected: JOURNALS }),
+    }
+}
+
+/// Opens the journal for reading only: an embedded one may be in use by a running process meanwhile.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_journal_read_only(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", dir)) => embedded::open_journal_read_only(Path::new(dir)).await,
+        _ => open_journal(url).await,
+    }
+}
+
+/// Opens the counters at `file:DIR` or `redis://…`.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_counters(url: &str) -> Result<Arc<dyn Counters>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", dir)) => embedded::open_counters(Path::new(dir)).await,
+        Some(("redis" | "rediss" | "valkey", _)) => redis::connect(url).await,
+        _ => Err(OpenError::Url {
+            url: url.to_owned(),
+            port: "place for counters",
+            expected: "file:DIR or redis://HOST:PORT",
+        }),
+    }
+}
+
+/// Opens the documents at `file:DIR` or `mongodb://…`.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_documents(url: &str) -> Result<Arc<dyn Documents>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", dir)) => embedded::open_documents(Path::new(dir)).await,
+        Some(("mongodb" | "mongodb+srv", _)) => mongo::connect(url).await,
+        _ => Err(OpenError::Url {
+            url: url.to_owned(),
+            port: "place for documents",
+            expected: "file:DIR or mongodb://HOST:PORT/DATABASE",
+        }),
+    }
+}

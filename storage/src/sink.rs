@@ -1,0 +1,227 @@
+//! The ports to what is derived from the events.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use cabildo_events::{Aggregate, LANES, Lane, Position, Timestamp};
+use cabildo_projections::{Cell, CellChange, Document, DocumentChange, DocumentKey, ProjectionId};
+
+/// Why a sink could not be used. All of it may succeed later.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// It did not answer, or said no for a reason of its own.
+    #[error("{sink} is not available: {reason}")]
+    Unavailable {
+        /// For example `redis`.
+        sink: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
+
+/// The watermark of each lane: the sequence of the last event applied, 0 before the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermarks(pub [u64; LANES as usize]);
+
+impl Default for Watermarks {
+    fn default() -> Self {
+        Self([0; LANES as usize])
+    }
+}
+
+impl std::ops::Index<Lane> for Watermarks {
+    type Output = u64;
+    fn index(&self, lane: Lane) -> &u64 {
+        &self.0[lane.index()]
+    }
+}
+
+/// Changes of one lane, to be applied if its watermark is still `prev`, which then becomes `next`.
+#[derive(Clone, Debug)]
+pub struct LaneBatch<C> {
+    /// Whose view.
+    pub projection: ProjectionId,
+    /// Which lane.
+    pub lane: Lane,
+    /// The watermark that the changes were computed at.
+    pub prev: u64,
+    /// The watermark that they lead to; greater than `prev`.
+    pub next: u64,
+    /// The changes; may be none.
+    pub changes: Vec<C>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is applied, whole.
+    Done,
+    /// The lane stands elsewhere, because another process got there first or the sink was set back. What of the batch was
+    /// applied before that showed is harmless: resume after this watermark.
+    Conflict {
+        /// Where the lane stands.
+        watermark: u64,
+    },
+}
+
+/// Rows as loaded, and the watermark they stand at.
+#[derive(Clone, Debug)]
+pub struct Loaded<K, R> {
+    /// The lane's watermark, read no later than the rows: a row may be newer than it, never older.
+    pub watermark: u64,
+    /// Each key once, with its row if there is one.
+    pub rows: Vec<(K, Option<R>)>,
+}
+
+/// A view's place, written by lane.
+///
+/// *The watermark is the truth.* It is kept in the sink, with the rows. A batch is applied only if the lane stands at `prev`;
+/// so a worker that crashed, a zombie that wakes with an old batch, a second process at the same work, a sink that was
+/// emptied or set back: each ends in [`Applied::Conflict`], and the worker resumes after the watermark it is told.
+///
+/// *Atomicity.* A reader may see part of a batch only where the adapter says so (MongoDB: single documents), never a watermark
+/// ahead of its rows.
+///
+/// *Durability.* A view may lose its last moments in a crash, if its watermark goes back with them.
+#[async_trait]
+pub trait Sink: Send + Sync + 'static {
+    /// Names a row.
+    type Key: Send;
+    /// A row.
+    type Row: Send;
+    /// A change.
+    type Change: Send;
+
+    /// Where each lane of a projection stands.
+    async fn watermarks(&self, projection: ProjectionId) -> Result<Watermarks, SinkError>;
+
+    /// Where one lane stands.
+    async fn watermark(&self, projection: ProjectionId, lane: Lane) -> Result<u64, SinkError>;
+
+    /// Reads rows of a lane.
+    async fn load(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        keys: Vec<Self::Key>,
+    ) -> Result<Loaded<Self::Key, Self::Row>, SinkError>;
+
+    /// Applies a batch, or tells where the lane stands.
+    async fn apply(&self, batch: LaneBatch<Self::Change>) -> Result<Applied, SinkError>;
+
+    /// What it is and where, for `cabildo doctor`: names and values, for example the server's version.
+    async fn describe(&self) -> Result<Vec<(String, String)>, SinkError>;
+}
+
+/// Whole hashes of one lane, at one watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashes {
+    /// The lane's watermark at which they were read.
+    pub watermark: u64,
+    /// The hashes in the order they were asked for; empty where there is none.
+    pub hashes: Vec<BTreeMap<String, String>>,
+}
+
+/// Hashes of counts and short texts.
+#[async_trait]
+pub trait Counters: Sink<Key = Cell, Row = Box<str>, Change = CellChange> {
+    /// Reads whole hashes (`table`, `key`) of one lane, all at the same watermark.
+    async fn hashes(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        wanted: &[(&'static str, &str)],
+    ) -> Result<Hashes, SinkError>;
+
+    /// Reads one hash (`table`, `key`) in every lane, in the order of the lanes; each at a watermark of its own.
+    async fn across_lanes(
+        &self,
+        projection: ProjectionId,
+        table: &'static str,
+        key: &str,
+    ) -> Result<Vec<BTreeMap<String, String>>, SinkError>;
+}
+
+/// Which kinds of documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KindPattern {
+    /// This one.
+    Exactly(String),
+    /// Those that begin so, for example `chat.`.
+    Prefix(String),
+}
+
+/// Which end comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first, from `after` on.
+    Oldest,
+    /// Newest first, from `before` back.
+    Newest,
+}
+
+/// Asks for documents of a collection. Every part narrows; kinds are alternatives.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// Whose view.
+    pub projection: ProjectionId,
+    /// Which collection.
+    pub collection: &'static str,
+    /// Of this aggregate.
+    pub aggregate: Option<Aggregate>,
+    /// Of one of these kinds; empty: any.
+    pub kinds: Vec<KindPattern>,
+    /// Made by this actor.
+    pub actor: Option<String>,
+    /// Made at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Made before this moment.
+    pub until: Option<Timestamp>,
+    /// Made by an event after this position.
+    pub after: Option<Position>,
+    /// Made by an event before this position.
+    pub before: Option<Position>,
+    /// Whose text has each of these words (or begins a word with it), without regard to case.
+    pub text: Option<String>,
+    /// Which end comes first.
+    pub order: Order,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Query {
+    /// All documents of a collection, oldest first.
+    #[must_use]
+    pub const fn of(projection: ProjectionId, collection: &'static str, limit: usize) -> Self {
+        Self {
+            projection,
+            collection,
+            aggregate: None,
+            kinds: Vec::new(),
+            actor: None,
+            since: None,
+            until: None,
+            after: None,
+            before: None,
+            text: None,
+            order: Order::Oldest,
+            limit,
+        }
+    }
+}
+
+/// What a query found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The documents, in the order asked for.
+    pub documents: Vec<Document>,
+    /// Whether the search ran into its time limit: there may be more further on.
+    pub cut_short: bool,
+}
+
+/// Documents, by collection.
+#[async_trait]
+pub trait Documents: Sink<Key = DocumentKey, Row = Document, Change = DocumentChange> {
+    /// Finds documents, in the order of the events that made them.
+    async fn find(&self, query: &Query) -> Result<Found, SinkError>;
+}
