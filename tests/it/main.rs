@@ -1,0 +1,9 @@
+//! The tests that need more than one crate, or a real server. One binary, so that they are linked once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, also in the functions that tests share"
+)]
+
+mod servers;
