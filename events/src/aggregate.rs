@@ -28,6 +28,9 @@ pub const fn fnv1a32(bytes: &[u8]) -> u32 {
 pub struct Lane(u8);
 
 impl Lane {
+    /// Lane 0.
+    pub const FIRST: Self = Self(0);
+
     /// The lane with this number, if there is one.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {

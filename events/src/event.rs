@@ -78,8 +78,9 @@ macro_rules! events {
             match kind { $($kind => events!(@ruled $rule),)* _ => false }
         }
 
-        /// The type as a static text, where it is known.
-        pub(crate) fn known_type(kind: &str) -> Option<&'static str> {
+        /// The type as a static text, where this build knows it.
+        #[must_use]
+        pub fn known_type(kind: &str) -> Option<&'static str> {
             match kind { $($kind => Some($kind),)* _ => None }
         }
     };

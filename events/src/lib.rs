@@ -22,8 +22,8 @@ pub mod task;
 
 pub use aggregate::{Aggregate, Context, LANES, Lane, fnv1a32};
 pub use command::{Command, Facts, State, decide};
-pub use envelope::{Envelope, Recorded};
-pub use event::{DecodeError, Event, event_types, is_ruled_type};
+pub use envelope::{Envelope, Recorded, Unreadable};
+pub use event::{DecodeError, Event, event_types, is_ruled_type, known_type};
 pub use ids::{EventId, ListId, MessageId, PollId, Position, RoomId, TaskId, UserId, VoterId};
 pub use names::{
     Actor, BadText, FieldName, FieldValue, ListTitle, MessageText, OptionLabel, PersonName, Question, RoomName,

@@ -106,6 +106,14 @@ pub const READ_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 pub const READ_PAGE_EVENTS: usize = 1_024;
 /// How long one call to a sink may take before it counts as failed, in milliseconds.
 pub const SINK_CALL_MS: u64 = 10_000;
+/// How often a process that only reads an embedded journal looks for what another process wrote, in milliseconds.
+pub const FOREIGN_POLL_MS: u64 = 50;
+/// How long an embedded store waits for another process's lock on its files, in milliseconds.
+pub const BUSY_MS: u32 = 5_000;
+/// Size at which an embedded store's write-ahead log is folded into its file, in pages of 4 KiB.
+pub const WAL_PAGES: u32 = 4_096;
+/// Jobs that wait for an embedded writer before whoever brings one more waits too.
+pub const WRITER_QUEUE_JOBS_MAX: usize = 256;
 
 // Stopping.
 

@@ -1,8 +1,9 @@
 //! Adapters are chosen by URL.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::embedded::Access;
 use crate::{Counters, Documents, Journal, embedded, jetstream, mongo, redis};
 
 /// Why an adapter could not be opened. Each message says what to do.
@@ -52,15 +53,37 @@ pub enum OpenError {
     },
 }
 
+/// Opens the counters for reading only: embedded ones may be in use by a running process meanwhile.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_counters_read_only(url: &str) -> Result<Arc<dyn Counters>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_counters(place, Access::ReadOnly).await,
+        _ => open_counters(url).await,
+    }
+}
+
+/// Opens the documents for reading only: embedded ones may be in use by a running process meanwhile.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_documents_read_only(url: &str) -> Result<Arc<dyn Documents>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_documents(place, Access::ReadOnly).await,
+        _ => open_documents(url).await,
+    }
+}
+
 const JOURNALS: &str = "file:DIR or nats://HOST:PORT";
 
-/// Opens the journal at `file:DIR` (made if it is not there; for this process alone) or `nats://…`.
+/// Opens the journal at `file:DIR` (made if it is not there; for this process alone; `?max_mib=N` bounds its size) or `nats://…`.
 ///
 /// # Errors
 /// See [`OpenError`].
 pub async fn open_journal(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
     match url.split_once(':') {
-        Some(("file", dir)) => embedded::open_journal(Path::new(dir)).await,
+        Some(("file", place)) => embedded::open_journal(place, Access::Write).await,
         Some(("nats" | "tls", _)) => jetstream::connect(url).await,
         _ => Err(OpenError::Url { url: url.to_owned(), port: "journal", expected: JOURNALS }),
     }
@@ -72,7 +95,7 @@ pub async fn open_journal(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
 /// See [`OpenError`].
 pub async fn open_journal_read_only(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
     match url.split_once(':') {
-        Some(("file", dir)) => embedded::open_journal_read_only(Path::new(dir)).await,
+        Some(("file", place)) => embedded::open_journal(place, Access::ReadOnly).await,
         _ => open_journal(url).await,
     }
 }
@@ -83,7 +106,7 @@ pub async fn open_journal_read_only(url: &str) -> Result<Arc<dyn Journal>, OpenE
 /// See [`OpenError`].
 pub async fn open_counters(url: &str) -> Result<Arc<dyn Counters>, OpenError> {
     match url.split_once(':') {
-        Some(("file", dir)) => embedded::open_counters(Path::new(dir)).await,
+        Some(("file", place)) => embedded::open_counters(place, Access::Write).await,
         Some(("redis" | "rediss" | "valkey", _)) => redis::connect(url).await,
         _ => Err(OpenError::Url {
             url: url.to_owned(),
@@ -99,7 +122,7 @@ pub async fn open_counters(url: &str) -> Result<Arc<dyn Counters>, OpenError> {
 /// See [`OpenError`].
 pub async fn open_documents(url: &str) -> Result<Arc<dyn Documents>, OpenError> {
     match url.split_once(':') {
-        Some(("file", dir)) => embedded::open_documents(Path::new(dir)).await,
+        Some(("file", place)) => embedded::open_documents(place, Access::Write).await,
         Some(("mongodb" | "mongodb+srv", _)) => mongo::connect(url).await,
         _ => Err(OpenError::Url {
             url: url.to_owned(),

@@ -11,7 +11,7 @@
 mod commands;
 pub mod conformance;
 mod connect;
-mod embedded;
+pub mod embedded;
 mod jetstream;
 mod journal;
 mod live;
@@ -20,7 +20,10 @@ mod redis;
 mod sink;
 
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
-pub use connect::{OpenError, open_counters, open_documents, open_journal, open_journal_read_only};
+pub use connect::{
+    OpenError, open_counters, open_counters_read_only, open_documents, open_documents_read_only, open_journal,
+    open_journal_read_only,
+};
 pub use journal::{
     Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
 };

@@ -181,7 +181,7 @@ pub struct Query {
     pub after: Option<Position>,
     /// Made by an event before this position.
     pub before: Option<Position>,
-    /// Whose text has each of these words (or begins a word with it), without regard to case.
+    /// Whose text has, for each word of this (see [`words`](Self::words)), a word that begins with it, without regard to case.
     pub text: Option<String>,
     /// Which end comes first.
     pub order: Order,
@@ -207,6 +207,12 @@ impl Query {
             order: Order::Oldest,
             limit,
         }
+    }
+
+    /// The words to look for: runs of letters and digits. No words: no text is asked for.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        let text = self.text.as_deref().unwrap_or_default();
+        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
     }
 }
 

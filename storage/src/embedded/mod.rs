@@ -1,22 +1,54 @@
-//! The embedded adapters, on SQLite.
+//! The embedded adapters, on SQLite: one file per port, one writer thread per file, group commit.
+//!
+//! The work itself is done by [`JournalFile`], [`CountersFile`] and [`DocumentsFile`], which are plain synchronous code over
+//! one connection; the simulation drives them directly. Around each stands a writer thread, which makes one transaction of
+//! all that waits, and a pool of connections for reading.
 
-use std::path::Path;
+mod counters_file;
+mod database;
+mod documents_file;
+mod find;
+mod journal;
+mod journal_file;
+mod readers;
+mod sink;
+mod watermarks;
+mod writer;
+
+pub use counters_file::CountersFile;
+pub use database::Access;
+pub use documents_file::DocumentsFile;
+pub use journal_file::JournalFile;
+
 use std::sync::Arc;
 
 use crate::{Counters, Documents, Journal, OpenError};
 
-fn later<T>(dir: &Path) -> Result<T, OpenError> {
-    Err(OpenError::Unavailable { what: dir.display().to_string(), reason: "not built yet".to_owned() })
+pub(crate) async fn open_journal(place: &str, access: Access) -> Result<Arc<dyn Journal>, OpenError> {
+    let place = place.to_owned();
+    blocking(move || journal::EmbeddedJournal::open(&place, access)).await.map(|journal| Arc::new(journal) as _)
 }
-pub(crate) async fn open_journal(dir: &Path) -> Result<Arc<dyn Journal>, OpenError> {
-    later(dir)
+
+pub(crate) async fn open_counters(place: &str, access: Access) -> Result<Arc<dyn Counters>, OpenError> {
+    let place = place.to_owned();
+    blocking(move || sink::EmbeddedSink::<CountersFile>::open(&place, access))
+        .await
+        .map(|counters| Arc::new(counters) as _)
 }
-pub(crate) async fn open_journal_read_only(dir: &Path) -> Result<Arc<dyn Journal>, OpenError> {
-    later(dir)
+
+pub(crate) async fn open_documents(place: &str, access: Access) -> Result<Arc<dyn Documents>, OpenError> {
+    let place = place.to_owned();
+    blocking(move || sink::EmbeddedSink::<DocumentsFile>::open(&place, access))
+        .await
+        .map(|documents| Arc::new(documents) as _)
 }
-pub(crate) async fn open_counters(dir: &Path) -> Result<Arc<dyn Counters>, OpenError> {
-    later(dir)
-}
-pub(crate) async fn open_documents(dir: &Path) -> Result<Arc<dyn Documents>, OpenError> {
-    later(dir)
+
+async fn blocking<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    let lost = |error: tokio::task::JoinError| OpenError::Unavailable {
+        what: "the embedded store".to_owned(),
+        reason: error.to_string(),
+    };
+    tokio::task::spawn_blocking(open).await.map_err(lost)?
 }

@@ -1,0 +1,166 @@
+//! A SQLite file: opened, locked, checked for its version.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use cabildo_events::limits::{BUSY_MS, WAL_PAGES};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::OpenError;
+
+/// Marks the files as Cabildo's (`PRAGMA application_id`): "CABI".
+const APPLICATION_ID: i32 = 0x4341_4249;
+
+/// For what a store is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// For reading and writing, by this process alone.
+    Write,
+    /// For reading, while another process may write.
+    ReadOnly,
+}
+
+/// What a port keeps in its file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// Name of the file without its ending.
+    pub(super) name: &'static str,
+    /// Version of the tables.
+    pub(super) schema: u32,
+    /// The statements that make them.
+    pub(super) tables: &'static str,
+    /// Whether a commit waits for the disk: yes for the journal; a view may lose its last moments together with its watermark.
+    pub(super) fsync: bool,
+}
+
+/// Where a file is and how it is used; opens connections.
+#[derive(Debug)]
+pub(super) struct Database {
+    path: PathBuf,
+    layout: Layout,
+    max_pages: Option<u64>,
+    /// Held for as long as the store is open for writing; the system lets go of it with the process.
+    _lock: Option<File>,
+}
+
+impl Database {
+    /// Opens `DIR` or `DIR?max_mib=N`; makes the folder and the tables where they are not there.
+    pub(super) fn open(place: &str, layout: Layout, access: Access) -> Result<Self, OpenError> {
+        let (dir, max_pages) = parse(place, layout.name)?;
+        let path = dir.join(format!("{}.db", layout.name));
+        if access == Access::ReadOnly {
+            if !path.exists() {
+                return Err(OpenError::Missing(dir));
+            }
+            let database = Self { path, layout, max_pages, _lock: None };
+            check_schema(&database.reader()?, &layout, &database.path)?;
+            return Ok(database);
+        }
+        let failed = |reason: std::io::Error| unavailable(&dir, reason);
+        std::fs::create_dir_all(&dir).map_err(failed)?;
+        let lock = File::create(dir.join(format!("{}.lock", layout.name))).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(dir)),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let database = Self { path, layout, max_pages, _lock: Some(lock) };
+        let connection = database.writer()?;
+        if check_schema(&connection, &layout, &database.path)? == 0 {
+            make(&connection, &layout).map_err(|error| unavailable(&database.path, error))?;
+        }
+        Ok(database)
+    }
+
+    /// A connection that writes.
+    pub(super) fn writer(&self) -> Result<Connection, OpenError> {
+        let open = || {
+            let connection = Connection::open(&self.path)?;
+            prepare(&connection)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", if self.layout.fsync { "FULL" } else { "NORMAL" })?;
+            connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+            if let Some(pages) = self.max_pages {
+                connection.pragma_update(None, "max_page_count", pages)?;
+            }
+            Ok(connection)
+        };
+        open().map_err(|error: rusqlite::Error| unavailable(&self.path, error))
+    }
+
+    /// A connection that reads.
+    pub(super) fn reader(&self) -> Result<Connection, OpenError> {
+        let open = || {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&self.path, flags)?;
+            prepare(&connection)?;
+            Ok(connection)
+        };
+        open().map_err(|error: rusqlite::Error| unavailable(&self.path, error))
+    }
+
+    /// Its file, for `cabildo doctor`.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A connection to a store that lives in memory, for the simulation.
+pub(super) fn in_memory(layout: &Layout) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_in_memory()?;
+    prepare(&connection)?;
+    make(&connection, layout)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_millis(u64::from(BUSY_MS)))?;
+    // Negative: in KiB. 16 MiB for a writer or reader at work; SQLite takes it as it needs it.
+    connection.pragma_update(None, "cache_size", -16_384)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn make(connection: &Connection, layout: &Layout) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT;",
+        layout.tables, layout.schema
+    ))
+}
+
+/// The schema version found; 0 for a new file.
+fn check_schema(connection: &Connection, layout: &Layout, path: &Path) -> Result<u32, OpenError> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let read = || Ok::<_, rusqlite::Error>((pragma("application_id")?, pragma("user_version")?));
+    let (application, found) = read().map_err(|error| unavailable(path, error))?;
+    if application != 0 && application != APPLICATION_ID.unsigned_abs() {
+        let reason = "it is the database of another program: choose another folder with --data".to_owned();
+        return Err(OpenError::Mismatch { what: path.display().to_string(), reason });
+    }
+    if found > layout.schema {
+        return Err(OpenError::Newer { what: path.display().to_string(), found, known: layout.schema });
+    }
+    Ok(found)
+}
+
+fn parse(place: &str, name: &'static str) -> Result<(PathBuf, Option<u64>), OpenError> {
+    let (dir, query) = place.split_once('?').map_or((place, None), |(dir, query)| (dir, Some(query)));
+    let bad =
+        || OpenError::Url { url: format!("file:{place}"), port: name, expected: "file:DIR or file:DIR?max_mib=N" };
+    if dir.is_empty() {
+        return Err(bad());
+    }
+    let max_pages = match query {
+        None => None,
+        Some(query) => {
+            let mib: u64 = query.strip_prefix("max_mib=").and_then(|mib| mib.parse().ok()).ok_or_else(bad)?;
+            Some(mib * 256)
+        }
+    };
+    Ok((PathBuf::from(dir), max_pages))
+}
+
+pub(super) fn unavailable(path: &Path, reason: impl std::fmt::Display) -> OpenError {
+    OpenError::Unavailable { what: path.display().to_string(), reason: reason.to_string() }
+}
