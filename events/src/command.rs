@@ -1,5 +1,7 @@
 //! Commands, and the one place where they are decided.
 
+use uuid::Uuid;
+
 use crate::{Aggregate, Event, ListId, PersonName, PollId, Rejection, RoomId, chat, identity, poll, task};
 
 /// A wish, addressed to an aggregate.
@@ -24,6 +26,47 @@ impl Command {
             Self::Poll(poll, _) => Aggregate::poll(poll),
             Self::Task(list, _) => Aggregate::list(list),
             Self::Identity(name, _) => Aggregate::person(name),
+        }
+    }
+
+    /// A word for what is wished, unique within its aggregate's kind.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Chat(_, command) => match command {
+                chat::Command::Open(_) => "open",
+                chat::Command::Post(_) => "post",
+                chat::Command::Edit(_) => "edit",
+                chat::Command::Delete(_) => "delete",
+            },
+            Self::Poll(_, command) => match command {
+                poll::Command::Open(_) => "open",
+                poll::Command::Cast(_) => "cast",
+                poll::Command::Close => "close",
+            },
+            Self::Task(_, command) => match command {
+                task::Command::Open(_) => "open",
+                task::Command::Add(_) => "add",
+                task::Command::Change(_) => "change",
+                task::Command::Complete(_) => "complete",
+                task::Command::Reopen(_) => "reopen",
+                task::Command::Remove(_) => "remove",
+            },
+            Self::Identity(_, command) => match command {
+                identity::Command::Register(_) => "register",
+                identity::Command::Admit(_) => "admit",
+            },
+        }
+    }
+
+    /// The id that the client chose for what is to be made, where one wish makes one thing: the same id again is the same wish.
+    #[must_use]
+    pub const fn client_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Chat(_, chat::Command::Post(posted)) => Some(posted.message.0),
+            Self::Task(_, task::Command::Add(added)) => Some(added.task.0),
+            Self::Identity(_, identity::Command::Register(user) | identity::Command::Admit(user)) => Some(user.0),
+            _ => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod appender;
 mod desk;
 mod metrics;
+mod states;
 
 pub use appender::Appender;
 pub use desk::Desk;
