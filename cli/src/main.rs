@@ -1,2 +1,67 @@
-//! The one binary.
-fn main() {}
+//! The one binary: roles, tools, configuration. Each role is a library; this crate opens what it needs, starts it, and
+//! stops it in order.
+
+mod address;
+mod arguments;
+mod commands;
+mod connect;
+mod exit;
+mod logging;
+mod operation;
+mod output;
+mod registry;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use exit::Exit;
+
+/// How long tasks that read a file or a pipe may hold up the end of the process.
+const RUNTIME_STOP_MS: u64 = 1_000;
+
+fn main() -> ExitCode {
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments).unwrap_or_else(|error| {
+            let exit = Exit::of(&error);
+            if exit != Exit::Ok {
+                output::note(&format!("error: {error:#}"));
+            }
+            exit
+        }),
+        // Help and version come this way too, to stdout.
+        Err(told) => match (told.print(), told.use_stderr()) {
+            (Err(_), _) | (_, false) => Exit::Ok,
+            (_, true) => Exit::Usage,
+        },
+    };
+    exit.into()
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
+    match arguments.command {
+        Command::Completions(completions) => return commands::completions::run(&completions),
+        Command::Man => return commands::man::run(),
+        _ => {}
+    }
+    let settings = settings::Settings::read(&arguments.general)?;
+    logging::start(&settings, if arguments.command.is_role() { "info" } else { "warn" })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let exit = runtime.block_on(dispatch(arguments.command, &settings));
+    runtime.shutdown_timeout(Duration::from_millis(RUNTIME_STOP_MS));
+    exit
+}
+
+async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Result<Exit> {
+    let stop = signals::stop_token()?;
+    match command {
+        Command::Up(up) => commands::up::run(settings, &up, stop).await,
+        Command::Gateway(gateway) => commands::gateway::run(settings, &gateway, stop).await,
+        Command::Consumer(consumer) => commands::consumer::run(settings, &consumer, stop).await,
+        Command::Completions(_) | Command::Man => Ok(Exit::Ok),
+    }
+}

@@ -119,3 +119,14 @@ pub const WRITER_QUEUE_JOBS_MAX: usize = 256;
 
 /// How long a gateway waits for requests under way after SIGTERM, in milliseconds.
 pub const DRAIN_MS: u64 = 10_000;
+
+// Tools.
+
+/// How long a tool waits for a server to answer at the start, in milliseconds; then it ends with exit code 5.
+pub const TOOL_CONNECT_MS: u64 = 5_000;
+/// How long a role waits between two tries of a server that is down when it starts, in milliseconds; it never gives up.
+pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
+/// Most open connections to a consumer's metrics; further ones wait in the listen queue.
+pub const OPERATION_CONNECTIONS_MAX: usize = 64;
+/// How long a consumer's `/readyz` waits for the journal and the sinks, in milliseconds; then it is not ready.
+pub const READY_CHECK_MS: u64 = 2_000;

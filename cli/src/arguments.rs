@@ -1,0 +1,41 @@
+//! The command line.
+
+use crate::commands;
+use crate::settings::General;
+
+/// Chat, polls and tasks as events: everything that is said, voted and done goes on the record
+///
+/// `cabildo up` runs all of it in one process, with its data in ./data. Every option is also CABILDO_… in the
+/// environment and a key in cabildo.toml; a flag wins over the environment, the environment over the file.
+///
+/// Exit codes: 0 ok, 1 failed, 2 usage, 3 difference found, 4 something is parked, 5 cannot connect.
+#[derive(clap::Parser, Debug)]
+#[command(name = "cabildo", version, propagate_version = true, verbatim_doc_comment, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) general: General,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Run everything in one process: gateway and consumers
+    Up(commands::up::Up),
+    /// Run the gateway alone: HTTP, and the append side
+    Gateway(commands::gateway::Gateway),
+    /// Run the consumers alone: they project events into the views
+    Consumer(commands::consumer::Consumer),
+    /// Print the completions of a shell
+    Completions(commands::completions::Completions),
+    /// Print the manual page
+    Man,
+}
+
+impl Command {
+    /// Whether it runs until it is told to stop.
+    pub(crate) const fn is_role(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Gateway(_) | Self::Consumer(_))
+    }
+}

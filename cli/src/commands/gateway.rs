@@ -1,0 +1,32 @@
+//! `cabildo gateway`.
+
+use tokio_util::sync::CancellationToken;
+
+use super::roles::{Front, bind, refuse_embedded};
+use crate::connect::open_for_role;
+use crate::exit::Exit;
+use crate::settings::{ListenOptions, PlaceOptions, Settings};
+
+/// Run the gateway alone: HTTP, and the append side
+///
+/// Any number of gateways may run. A server that is down at the start is waited for.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Gateway {
+    #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
+    places: PlaceOptions,
+}
+
+/// Runs until `stop`.
+pub(crate) async fn run(settings: &Settings, gateway: &Gateway, stop: CancellationToken) -> anyhow::Result<Exit> {
+    let places = settings.places(&gateway.places)?;
+    refuse_embedded(&places)?;
+    let listener = bind(settings.listen(&gateway.listen)?).await?;
+    let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
+    let mut registry = crate::registry::new();
+    let front = Front::start(&opened, &mut registry).await?;
+    front.serve(listener, &places, crate::registry::renderer(registry), stop).await?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}

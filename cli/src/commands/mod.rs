@@ -1,0 +1,8 @@
+//! One file per command.
+
+pub(crate) mod completions;
+pub(crate) mod consumer;
+pub(crate) mod gateway;
+pub(crate) mod man;
+pub(crate) mod roles;
+pub(crate) mod up;

@@ -1,0 +1,99 @@
+//! What the roles share: how they start, and the order in which they stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use cabildo_producers::{Appender, Desk};
+use cabildo_storage::Live;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::address::Port;
+use crate::connect::Opened;
+use crate::exit::Usage;
+use crate::output;
+use crate::settings::Places;
+
+/// Refuses an embedded journal to a role that shares it with other processes.
+pub(crate) fn refuse_embedded(places: &Places) -> Result<(), Usage> {
+    if places.journal.folder().is_some() {
+        return Err(Usage(
+            "an embedded journal serves one process: use `cabildo up`, or --journal nats://…".to_owned(),
+        ));
+    }
+    let embedded = [(Port::Counters, &places.counters), (Port::Documents, &places.documents)];
+    match embedded.into_iter().find(|(_, address)| address.folder().is_some()) {
+        Some((port, _)) => Err(Usage(format!(
+            "embedded {name} serve one process: use `cabildo up`, or --{name} {example}",
+            name = port.name(),
+            example = if port == Port::Counters { "redis://…" } else { "mongodb://…" },
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Listens, or says which address is taken.
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The append side and the gateway before it.
+pub(crate) struct Front {
+    ports: cabildo_gateway::Ports,
+    metrics: Arc<cabildo_gateway::Metrics>,
+    stop_appender: CancellationToken,
+    stop_live: CancellationToken,
+}
+
+impl Front {
+    /// Starts the live feed, the appender and the desk.
+    pub(crate) async fn start(opened: &Opened, registry: &mut Registry) -> anyhow::Result<Self> {
+        let (stop_appender, stop_live) = (CancellationToken::new(), CancellationToken::new());
+        let live = Live::start(opened.journal.clone(), stop_live.clone()).await.context("the live feed")?;
+        let metrics = Arc::new(cabildo_producers::Metrics::register(registry));
+        let appender = Appender::start(opened.journal.clone(), metrics, stop_appender.clone());
+        let desk = Desk::start(opened.journal.clone(), appender, &live, stop_appender.clone());
+        Ok(Self {
+            ports: cabildo_gateway::Ports {
+                journal: opened.journal.clone(),
+                counters: opened.counters.clone(),
+                documents: opened.documents.clone(),
+                commands: Arc::new(desk),
+                live,
+            },
+            metrics: Arc::new(cabildo_gateway::Metrics::register(registry)),
+            stop_appender,
+            stop_live,
+        })
+    }
+
+    /// Says that it is ready, serves until `stop`, lets what is under way finish, and only then stops the append side.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        places: &Places,
+        render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
+        let address = listener.local_addr()?;
+        let durability = self.ports.journal.durability();
+        let config = cabildo_gateway::Config {
+            adapters: vec![
+                (Port::Journal.name(), places.journal.to_string()),
+                (Port::Counters.name(), places.counters.to_string()),
+                (Port::Documents.name(), places.documents.to_string()),
+            ],
+            render_metrics,
+        };
+        tracing::info!(durability = durability.name(), "{places}");
+        output::line(&format!("cabildo is ready: http://{address}"))?;
+        let commands = self.ports.commands.clone();
+        let served = cabildo_gateway::run(listener, config, self.ports, self.metrics, stop).await;
+        tracing::info!(waiting = commands.waiting(), "the gateway has drained");
+        self.stop_appender.cancel();
+        self.stop_live.cancel();
+        served.context("the gateway")
+    }
+}

@@ -1,0 +1,47 @@
+//! `cabildo up`.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::roles::{Front, bind};
+use crate::connect::open_for_role;
+use crate::exit::Exit;
+use crate::settings::{ListenOptions, PlaceOptions, Settings, WorkerOptions};
+
+/// Run everything in one process: gateway and consumers
+///
+/// Prints the address when it is ready. SIGTERM and Ctrl-C stop it in order: the gateway finishes what is under way,
+/// then the journal and the views are brought to rest.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    listen: ListenOptions,
+    #[command(flatten)]
+    places: PlaceOptions,
+    #[command(flatten)]
+    workers: WorkerOptions,
+}
+
+/// Runs until `stop`.
+pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -> anyhow::Result<Exit> {
+    let places = settings.places(&up.places)?;
+    let config = cabildo_consumers::Config { workers: settings.workers(&up.workers)? };
+    let listener = bind(settings.listen(&up.listen)?).await?;
+    let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
+
+    let mut registry = crate::registry::new();
+    let front = Front::start(&opened, &mut registry).await?;
+    let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
+    let ports =
+        cabildo_consumers::Ports { journal: opened.journal, counters: opened.counters, documents: opened.documents };
+    let stop_consumers = CancellationToken::new();
+    let consumers = tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop_consumers.clone()));
+
+    let served = front.serve(listener, &places, crate::registry::renderer(registry), stop).await;
+    stop_consumers.cancel();
+    consumers.await?;
+    served?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}

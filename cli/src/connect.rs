@@ -1,0 +1,64 @@
+//! Opening the adapters: roles wait for a server that is down, tools do not.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cabildo_events::limits::{ROLE_CONNECT_RETRY_MS, TOOL_CONNECT_MS};
+use cabildo_storage::{Counters, Documents, Journal, OpenError};
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Unreachable;
+use crate::settings::Places;
+
+/// Opens something for a role: a server that is down is waited for, with a warning at each try. `None`: told to stop
+/// meanwhile.
+async fn waited_for<T, F: Future<Output = Result<T, OpenError>>>(
+    open: impl Fn() -> F,
+    stop: &CancellationToken,
+) -> Result<Option<T>, OpenError> {
+    let tries = async {
+        loop {
+            match open().await {
+                Err(error @ OpenError::Unavailable { .. }) => {
+                    tracing::warn!("{error}; trying again every {} s", ROLE_CONNECT_RETRY_MS / 1_000);
+                }
+                done => return done,
+            }
+            tokio::time::sleep(Duration::from_millis(ROLE_CONNECT_RETRY_MS)).await;
+        }
+    };
+    stop.run_until_cancelled(tries).await.transpose()
+}
+
+/// Opens something for a tool: at most [`TOOL_CONNECT_MS`].
+pub(crate) async fn promptly<T>(
+    what: &impl std::fmt::Display,
+    open: impl Future<Output = Result<T, OpenError>>,
+) -> anyhow::Result<T> {
+    match tokio::time::timeout(Duration::from_millis(TOOL_CONNECT_MS), open).await {
+        Ok(opened) => Ok(opened?),
+        Err(_) => Err(Unreachable(format!("{what} did not answer within {} s", TOOL_CONNECT_MS / 1_000)).into()),
+    }
+}
+
+/// The three ports, open.
+#[derive(Clone)]
+pub(crate) struct Opened {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) counters: Arc<dyn Counters>,
+    pub(crate) documents: Arc<dyn Documents>,
+}
+
+/// Opens all three for a role, all at once. `None`: told to stop meanwhile.
+pub(crate) async fn open_for_role(places: &Places, stop: &CancellationToken) -> anyhow::Result<Option<Opened>> {
+    let (journal, counters, documents) = tokio::try_join!(
+        waited_for(|| cabildo_storage::open_journal(places.journal.expose()), stop),
+        waited_for(|| cabildo_storage::open_counters(places.counters.expose()), stop),
+        waited_for(|| cabildo_storage::open_documents(places.documents.expose()), stop),
+    )?;
+    Ok(match (journal, counters, documents) {
+        (Some(journal), Some(counters), Some(documents)) => Some(Opened { journal, counters, documents }),
+        _ => None,
+    })
+}

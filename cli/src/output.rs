@@ -1,0 +1,61 @@
+//! Data goes to stdout, everything else to stderr.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// For people.
+    #[default]
+    Pretty,
+    /// For programs.
+    Json,
+}
+
+/// Writes a line to stdout and lets it out at once. The error of a reader that has gone ends the command quietly.
+pub(crate) fn line(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Writes a line to stderr. There is nowhere to say that this failed.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes a value to stdout as one line of JSON.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(line(&serde_json::to_string(value)?)?)
+}
+
+/// Whether stderr is a terminal: only then is there a progress bar.
+pub(crate) fn shows_progress() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether stdout takes colours.
+pub(crate) fn colours() -> bool {
+    io::stdout().is_terminal() && !crate::settings::no_color()
+}
+
+/// A bar on stderr, hidden when that is no terminal. `length` of `None`: it is not known how much there is.
+pub(crate) fn bar(length: Option<u64>, what: &str) -> indicatif::ProgressBar {
+    let target = if shows_progress() {
+        indicatif::ProgressDrawTarget::stderr_with_hz(10)
+    } else {
+        indicatif::ProgressDrawTarget::hidden()
+    };
+    let bar = indicatif::ProgressBar::with_draw_target(length, target);
+    let template = if length.is_some() {
+        "{msg} [{bar:40}] {human_pos}/{human_len} {per_sec} ETA {eta}"
+    } else {
+        "{msg} {spinner} {human_pos} {per_sec} {elapsed}"
+    };
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.with_message(what.to_owned())
+}

@@ -1,0 +1,291 @@
+//! Settings: a flag wins over the environment, the environment over the file, the file over the default. Nothing else
+//! in Cabildo reads the environment or a file of configuration.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use cabildo_events::limits::{WORKERS_DEFAULT, WORKERS_MAX};
+use serde::Deserialize;
+
+use crate::address::{Address, Port};
+use crate::exit::Usage;
+
+/// The file that is read when it is there and no other is named.
+const FILE: &str = "cabildo.toml";
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+/// Options of every command.
+#[derive(clap::Args, Debug)]
+pub(crate) struct General {
+    /// File of settings [default: ./cabildo.toml, if it is there]
+    #[arg(long, global = true, env = "CABILDO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as `info,cabildo_consumers=debug`
+    /// [default: info for roles, warn for tools]
+    #[arg(long, global = true, env = "CABILDO_LOG", value_name = "LEVEL")]
+    log: Option<String>,
+    /// How to write the log [default: text]
+    #[arg(long, global = true, env = "CABILDO_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+/// Where events and views are kept.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct PlaceOptions {
+    /// Folder of whatever is embedded [default: ./data]
+    #[arg(long, env = "CABILDO_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The events: file:DIR or nats://HOST:4222 [default: file:DATA]
+    #[arg(long, env = "CABILDO_JOURNAL", value_name = "URL", hide_env_values = true)]
+    journal: Option<String>,
+    /// The counters (tallies, activity): file:DIR or redis://HOST:6379 [default: file:DATA]
+    #[arg(long, env = "CABILDO_COUNTERS", value_name = "URL", hide_env_values = true)]
+    counters: Option<String>,
+    /// The documents (rooms, the log): file:DIR or mongodb://HOST:27017/cabildo [default: file:DATA]
+    #[arg(long, env = "CABILDO_DOCUMENTS", value_name = "URL", hide_env_values = true)]
+    documents: Option<String>,
+}
+
+/// Where the events are kept, for tools that need nothing else.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct JournalOptions {
+    /// Folder of whatever is embedded [default: ./data]
+    #[arg(long, env = "CABILDO_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The events: file:DIR or nats://HOST:4222 [default: file:DATA]
+    #[arg(long, env = "CABILDO_JOURNAL", value_name = "URL", hide_env_values = true)]
+    journal: Option<String>,
+}
+
+/// Where the gateway listens.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct ListenOptions {
+    /// Address to serve on; port 0 takes any free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "CABILDO_LISTEN", value_name = "IP:PORT")]
+    listen: Option<String>,
+    /// Allow an address that others can reach. Whoever reaches it may read and write everything
+    #[arg(
+        long,
+        env = "CABILDO_INSECURE_OPEN",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    insecure_open: Option<bool>,
+}
+
+/// How many workers fold events.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct WorkerOptions {
+    /// Workers of each projection, 1 to 64 [default: 4]
+    #[arg(long, env = "CABILDO_WORKERS", value_name = "N")]
+    workers: Option<usize>,
+}
+
+/// Which gateway a tool talks to.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct ServerOptions {
+    /// The gateway [default: http://127.0.0.1:8080]
+    #[arg(long, env = "CABILDO_SERVER", value_name = "URL")]
+    server: Option<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A file of settings: the same names as the flags, with `_` for `-`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    listen: Option<String>,
+    insecure_open: Option<bool>,
+    data: Option<PathBuf>,
+    journal: Option<String>,
+    counters: Option<String>,
+    documents: Option<String>,
+    workers: Option<usize>,
+    metrics_listen: Option<String>,
+    server: Option<String>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+}
+
+/// What the file and the general options say; the rest is resolved by those who need it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    file: File,
+    /// What to log, if anything was said about it.
+    pub(crate) log: Option<String>,
+    /// How to log.
+    pub(crate) log_format: LogFormat,
+}
+
+/// Where everything is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    /// The events.
+    pub(crate) journal: Address,
+    /// The counters.
+    pub(crate) counters: Address,
+    /// The documents.
+    pub(crate) documents: Address,
+}
+
+impl Settings {
+    /// Reads the file that is named, or `./cabildo.toml` if there is one.
+    pub(crate) fn read(general: &General) -> Result<Self, Usage> {
+        let file = match &general.config {
+            Some(path) => read_file(path)?,
+            None if Path::new(FILE).exists() => read_file(Path::new(FILE))?,
+            None => File::default(),
+        };
+        Ok(Self {
+            log: general.log.clone().or_else(|| file.log.clone()),
+            log_format: general.log_format.or(file.log_format).unwrap_or_default(),
+            file,
+        })
+    }
+
+    /// The journal, the counters and the documents.
+    pub(crate) fn places(&self, options: &PlaceOptions) -> Result<Places, Usage> {
+        let data = self.data(options.data.as_ref());
+        let place = |port: Port, flag: &Option<String>, file: &Option<String>| match flag.as_ref().or(file.as_ref()) {
+            Some(url) => Address::parse(port, url).map_err(Usage),
+            None => Ok(Address::in_folder(&data)),
+        };
+        Ok(Places {
+            journal: place(Port::Journal, &options.journal, &self.file.journal)?,
+            counters: place(Port::Counters, &options.counters, &self.file.counters)?,
+            documents: place(Port::Documents, &options.documents, &self.file.documents)?,
+        })
+    }
+
+    /// The journal alone.
+    pub(crate) fn journal(&self, options: &JournalOptions) -> Result<Address, Usage> {
+        let options =
+            PlaceOptions { data: options.data.clone(), journal: options.journal.clone(), ..PlaceOptions::default() };
+        Ok(self.places(&options)?.journal)
+    }
+
+    fn data(&self, flag: Option<&PathBuf>) -> PathBuf {
+        flag.or(self.file.data.as_ref()).cloned().unwrap_or_else(|| PathBuf::from("./data"))
+    }
+
+    /// Where the gateway listens. An address that others can reach is refused unless that is asked for.
+    pub(crate) fn listen(&self, options: &ListenOptions) -> Result<SocketAddr, Usage> {
+        let listen = match options.listen.as_ref().or(self.file.listen.as_ref()) {
+            Some(text) => parse_listen(text).map_err(|error| Usage(format!("listen: {error}")))?,
+            None => LISTEN,
+        };
+        let open = options.insecure_open.or(self.file.insecure_open).unwrap_or(false);
+        if !listen.ip().is_loopback() && !open {
+            return Err(Usage(format!(
+                "{listen} can be reached by others, and whoever reaches it may read and write everything: listen on \
+                 127.0.0.1, or add --insecure-open if that is what you want"
+            )));
+        }
+        Ok(listen)
+    }
+
+    /// Where a consumer serves its metrics, if anywhere.
+    pub(crate) fn metrics_listen(&self, flag: Option<&String>) -> Result<Option<SocketAddr>, Usage> {
+        flag.or(self.file.metrics_listen.as_ref())
+            .map(|text| parse_listen(text).map_err(|error| Usage(format!("metrics_listen: {error}"))))
+            .transpose()
+    }
+
+    /// Workers of each projection.
+    pub(crate) fn workers(&self, options: &WorkerOptions) -> Result<usize, Usage> {
+        let workers = options.workers.or(self.file.workers).unwrap_or(WORKERS_DEFAULT);
+        if (1..=WORKERS_MAX).contains(&workers) {
+            Ok(workers)
+        } else {
+            Err(Usage(format!("workers: {workers} is not between 1 and {WORKERS_MAX}")))
+        }
+    }
+
+    /// The gateway that a tool talks to.
+    pub(crate) fn server(&self, options: &ServerOptions) -> String {
+        let server = options.server.as_ref().or(self.file.server.as_ref());
+        server.cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
+    }
+}
+
+impl fmt::Display for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "journal {}, counters {}, documents {}", self.journal, self.counters, self.documents)
+    }
+}
+
+/// Whether colours are unwanted, whatever the terminal: <https://no-color.org>.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub(crate) fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+fn read_file(path: &Path) -> Result<File, Usage> {
+    let wrong = |error: &dyn fmt::Display| Usage(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    config::Config::builder()
+        .add_source(config::File::from_str(&text, config::FileFormat::Toml))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .map_err(|error| wrong(&error))
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    SocketAddr::from_str(numeric.as_deref().unwrap_or(text)).map_err(|_| {
+        format!("`{text}` is no address: use IP:PORT, for example 127.0.0.1:8080 (port 0 takes any free one)")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(toml: &str) -> Result<Settings, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, toml).unwrap();
+        Settings::read(&General { config: Some(path), log: None, log_format: None }).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let read = settings("workers = 7\nlisten = \"127.0.0.1:9\"\ndata = \"elsewhere\"").unwrap();
+        assert_eq!(read.workers(&WorkerOptions { workers: None }).unwrap(), 7);
+        assert_eq!(read.workers(&WorkerOptions { workers: Some(3) }).unwrap(), 3);
+        assert_eq!(read.listen(&ListenOptions::default()).unwrap().port(), 9);
+        assert_eq!(read.places(&PlaceOptions::default()).unwrap().counters.expose(), "file:elsewhere");
+        assert_eq!(settings("").unwrap().listen(&ListenOptions::default()).unwrap(), LISTEN);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_known_ones() {
+        let error = settings("colour = 1").unwrap_err();
+        assert!(error.contains("`colour`") && error.contains("`workers`") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn a_public_address_is_refused_until_asked_for() {
+        let read = settings("").unwrap();
+        let listen = |insecure_open| ListenOptions { listen: Some("0.0.0.0:80".into()), insecure_open };
+        assert!(read.listen(&listen(None)).unwrap_err().to_string().contains("--insecure-open"));
+        assert!(read.listen(&listen(Some(true))).is_ok());
+        let bad = ListenOptions { listen: Some("8080".into()), insecure_open: None };
+        assert!(read.listen(&bad).unwrap_err().to_string().contains("IP:PORT"));
+    }
+}
