@@ -67,7 +67,8 @@ impl Address {
 
     /// The folder of an embedded adapter.
     pub(crate) fn folder(&self) -> Option<&std::path::Path> {
-        self.0.strip_prefix("file:").map(std::path::Path::new)
+        let place = self.0.strip_prefix("file:")?;
+        Some(std::path::Path::new(place.split_once('?').map_or(place, |(dir, _)| dir)))
     }
 
     /// The URL with its credentials, for the one who connects.

@@ -10,7 +10,7 @@ use crate::settings::General;
 ///
 /// Exit codes: 0 ok, 1 failed, 2 usage, 3 difference found, 4 something is parked, 5 cannot connect.
 #[derive(clap::Parser, Debug)]
-#[command(name = "cabildo", version, propagate_version = true, verbatim_doc_comment, disable_help_subcommand = true)]
+#[command(name = "cabildo", version, propagate_version = true, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) general: General,
@@ -21,13 +21,9 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Run everything in one process: gateway and consumers
     Up(commands::up::Up),
-    /// Run the gateway alone: HTTP, and the append side
     Gateway(commands::gateway::Gateway),
-    /// Run the consumers alone: they project events into the views
     Consumer(commands::consumer::Consumer),
-    /// Print the completions of a shell
     Completions(commands::completions::Completions),
     /// Print the manual page
     Man,

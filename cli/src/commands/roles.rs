@@ -53,8 +53,8 @@ impl Front {
         let (stop_appender, stop_live) = (CancellationToken::new(), CancellationToken::new());
         let live = Live::start(opened.journal.clone(), stop_live.clone()).await.context("the live feed")?;
         let metrics = Arc::new(cabildo_producers::Metrics::register(registry));
-        let appender = Appender::start(opened.journal.clone(), metrics, stop_appender.clone());
-        let desk = Desk::start(opened.journal.clone(), appender, &live, stop_appender.clone());
+        let appender = Appender::start(opened.journal.clone(), metrics.clone(), stop_appender.clone());
+        let desk = Desk::start(opened.journal.clone(), appender, &live, metrics, stop_appender.clone());
         Ok(Self {
             ports: cabildo_gateway::Ports {
                 journal: opened.journal.clone(),
