@@ -106,6 +106,14 @@ pub const READ_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 pub const READ_PAGE_EVENTS: usize = 1_024;
 /// How long one call to a sink may take before it counts as failed, in milliseconds.
 pub const SINK_CALL_MS: u64 = 10_000;
+/// How long one try to connect to a sink may take, in milliseconds.
+pub const SINK_CONNECT_MS: u64 = 2_000;
+/// Further tries to connect before whoever waits is told that the sink is down.
+pub const SINK_CONNECT_RETRIES: usize = 4;
+/// Longest prefix of a sink's keys, in bytes; a longer one is no address.
+pub const PREFIX_BYTES_MAX: usize = 64;
+/// Increments from this on are refused, so that a sum of them cannot run over.
+pub const INCREMENT_MAX: u64 = 1_000_000_000_000_000_000;
 /// How often a process that only reads an embedded journal looks for what another process wrote, in milliseconds.
 pub const FOREIGN_POLL_MS: u64 = 50;
 /// How long an embedded store waits for another process's lock on its files, in milliseconds.

@@ -131,3 +131,26 @@ pub async fn open_documents(url: &str) -> Result<Arc<dyn Documents>, OpenError> 
         }),
     }
 }
+
+/// An address as it may be shown: without user and password.
+pub(crate) fn without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        assert_eq!(without_credentials("redis://ana:s3cr@t@host:1/0?prefix=a@b"), "redis://host:1/0?prefix=a@b");
+        assert_eq!(without_credentials("mongodb://a:b@h1,h2/db"), "mongodb://h1,h2/db");
+        assert_eq!(without_credentials("redis://host/0"), "redis://host/0");
+        assert_eq!(without_credentials("file:data"), "file:data");
+    }
+}

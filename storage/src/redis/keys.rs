@@ -1,0 +1,49 @@
+//! The names of keys.
+
+use cabildo_events::Lane;
+use cabildo_projections::ProjectionId;
+
+/// The keys under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn under(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The layout's version.
+    pub(super) fn schema(&self) -> String {
+        format!("{}:schema", self.prefix)
+    }
+
+    /// Where a lane stands. No hash has this name: theirs have a colon after the table.
+    pub(super) fn watermark(&self, projection: ProjectionId, lane: Lane) -> String {
+        format!("{}watermark", self.lane(projection, lane))
+    }
+
+    /// One hash. The key comes last, so whatever is in it the name is unambiguous.
+    pub(super) fn hash(&self, projection: ProjectionId, lane: Lane, table: &str, key: &str) -> String {
+        format!("{}{table}:{key}", self.lane(projection, lane))
+    }
+
+    fn lane(&self, projection: ProjectionId, lane: Lane) -> String {
+        format!("{}:{{{lane}}}:{}:{}:", self.prefix, projection.name, projection.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_from_the_prefix_to_the_thing() {
+        let (keys, lane) = (Keys::under("cabildo"), Lane::new(7).unwrap());
+        let tally = ProjectionId { name: "tally", version: 1 };
+        assert_eq!(keys.hash(tally, lane, "votes", "bands-2026"), "cabildo:{07}:tally:1:votes:bands-2026");
+        assert_eq!(keys.watermark(tally, lane), "cabildo:{07}:tally:1:watermark");
+        assert_eq!(keys.schema(), "cabildo:schema");
+    }
+}
