@@ -1,0 +1,292 @@
+//! One lane of one projection, as a pure state machine: events in, batches out. It does no IO and reads no clock; workers
+//! and the simulation drive the same code.
+
+use std::collections::{HashSet, VecDeque};
+
+use cabildo_events::{Aggregate, Lane, Position, Recorded, Timestamp};
+use cabildo_projections::{Projection, Rows};
+use cabildo_storage::{LaneBatch, Loaded, Parked};
+
+/// The key, row and change types of a projection.
+pub type KeyOf<P> = <<P as Projection>::Rows as Rows>::Key;
+/// A row of a projection's view.
+pub type RowOf<P> = <<P as Projection>::Rows as Rows>::Row;
+/// A change to a projection's view.
+pub type ChangeOf<P> = <<P as Projection>::Rows as Rows>::Change;
+
+/// A lane: where its view stands as far as this worker knows, and what has been read beyond that.
+#[derive(Debug)]
+pub struct LaneState {
+    lane: Lane,
+    watermark: u64,
+    pending: VecDeque<Recorded>,
+    parked: HashSet<Aggregate>,
+}
+
+/// What a worker does after a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Go on with what is pending: the view stands where it was thought to, or further.
+    Here,
+    /// Read the journal again from further back: the view was set back.
+    Rewind,
+}
+
+impl LaneState {
+    /// A lane whose view stands at a watermark. `parked` are its aggregates with a parked event.
+    #[must_use]
+    pub const fn new(lane: Lane, watermark: u64, parked: HashSet<Aggregate>) -> Self {
+        Self { lane, watermark, pending: VecDeque::new(), parked }
+    }
+
+    /// Which lane.
+    #[must_use]
+    pub const fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// Where the view stands, as far as is known.
+    #[must_use]
+    pub const fn watermark(&self) -> u64 {
+        self.watermark
+    }
+
+    /// Events read and not applied yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// When the journal stored the oldest event that is not applied yet.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.pending.front().map(|event| event.recorded)
+    }
+
+    /// Takes in an event of the lane, in order. One that was applied or taken in before is dropped; says whether it was kept.
+    pub fn push(&mut self, event: Recorded) -> bool {
+        let last = self.pending.back().map_or(self.watermark, |last| last.position.seq);
+        let fresh = event.position.seq > last;
+        if fresh {
+            self.pending.push_back(event);
+        }
+        fresh
+    }
+
+    /// Plans the next batch, of at most `max` events; `None` if nothing is pending.
+    pub fn plan<P: Projection>(&self, projection: &P, max: usize) -> Option<Plan<P>> {
+        let events = self.pending.iter().take(max);
+        let next = events.clone().next_back()?.position.seq;
+        let mut plan = Plan {
+            lane: self.lane,
+            prev: self.watermark,
+            next,
+            steps: Vec::with_capacity(events.len()),
+            keys: Vec::new(),
+            parked: self.parked.clone(),
+        };
+        for event in events {
+            let step = projection.step(event);
+            if let Ok(Some(step)) = &step {
+                projection.reads(step, &mut plan.keys);
+            }
+            let step = match step {
+                Ok(None) => continue,
+                Ok(Some(step)) => Ok(step),
+                Err(unfoldable) => Err(unfoldable.to_string()),
+            };
+            plan.steps.push(Planned { position: event.position, aggregate: event.aggregate().cloned(), step });
+        }
+        plan.keys.sort_unstable();
+        plan.keys.dedup();
+        Some(plan)
+    }
+
+    /// The view took the batch that led to `next`.
+    pub fn applied(&mut self, next: u64, parked: &[Parked]) {
+        self.parked.extend(parked.iter().filter_map(|parked| parked.aggregate.clone()));
+        self.advance(next);
+    }
+
+    /// The view stands elsewhere. Going on needs the parked aggregates read anew ([`set_parked`](Self::set_parked)): whoever
+    /// moved the watermark may have parked something first.
+    pub fn conflict(&mut self, watermark: u64) -> Resume {
+        if watermark < self.watermark {
+            return Resume::Rewind;
+        }
+        self.advance(watermark);
+        Resume::Here
+    }
+
+    /// Replaces the aggregates with a parked event.
+    pub fn set_parked(&mut self, parked: HashSet<Aggregate>) {
+        self.parked = parked;
+    }
+
+    fn advance(&mut self, watermark: u64) {
+        self.watermark = watermark;
+        while self.pending.front().is_some_and(|event| event.position.seq <= watermark) {
+            self.pending.pop_front();
+        }
+    }
+}
+
+struct Planned<S> {
+    position: Position,
+    aggregate: Option<Aggregate>,
+    /// The event as the projection reads it, or why it cannot.
+    step: Result<S, String>,
+}
+
+/// A batch before its rows are loaded.
+pub struct Plan<P: Projection> {
+    lane: Lane,
+    prev: u64,
+    next: u64,
+    steps: Vec<Planned<P::Step>>,
+    keys: Vec<KeyOf<P>>,
+    parked: HashSet<Aggregate>,
+}
+
+/// A batch ready for the sink, and what has to be parked before it is applied.
+#[derive(Debug)]
+pub struct Folded<C> {
+    /// The changes.
+    pub batch: LaneBatch<C>,
+    /// Events that could not be folded, and later ones of their aggregates.
+    pub parked: Vec<Parked>,
+}
+
+impl<P: Projection> Plan<P> {
+    /// Takes out the rows to load, each once; empty if none is needed.
+    pub fn take_keys(&mut self) -> Vec<KeyOf<P>> {
+        std::mem::take(&mut self.keys)
+    }
+
+    /// Rows for a plan that needs none.
+    #[must_use]
+    pub const fn no_rows(&self) -> Loaded<KeyOf<P>, RowOf<P>> {
+        Loaded { watermark: self.prev, rows: Vec::new() }
+    }
+
+    /// Folds the events over their rows. If the rows were loaded at another watermark than the batch starts from, that one is
+    /// the error: the lane has a conflict. `now` is written on what is parked.
+    ///
+    /// # Errors
+    /// The watermark at which the rows stand.
+    pub fn fold(
+        self,
+        projection: &P,
+        loaded: Loaded<KeyOf<P>, RowOf<P>>,
+        now: Timestamp,
+    ) -> Result<Folded<ChangeOf<P>>, u64> {
+        if loaded.watermark != self.prev {
+            return Err(loaded.watermark);
+        }
+        let mut rows = P::Rows::default();
+        for (key, row) in loaded.rows {
+            rows.load(key, row);
+        }
+        let id = projection.id();
+        let mut held = self.parked;
+        let mut parked = Vec::new();
+        for Planned { position, aggregate, step } in self.steps {
+            let waits = aggregate.as_ref().is_some_and(|aggregate| held.contains(aggregate));
+            let outcome = match step {
+                _ if waits => Err("an earlier event of its aggregate is parked".to_owned()),
+                Ok(step) => {
+                    rows.begin(position);
+                    projection.fold(step, &mut rows).map_err(|unfoldable| unfoldable.to_string())
+                }
+                Err(reason) => Err(reason),
+            };
+            if let Err(reason) = outcome {
+                held.extend(aggregate.clone());
+                let (projection, version) = (id.name.to_owned(), id.version);
+                parked.push(Parked { projection, version, position, aggregate, reason, parked: now });
+            }
+        }
+        let changes = rows.into_changes();
+        let batch = LaneBatch { projection: id, lane: self.lane, prev: self.prev, next: self.next, changes };
+        Ok(Folded { batch, parked })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cabildo_events::poll::{PollClosed, PollOpened};
+    use cabildo_events::{Envelope, Event, EventId};
+    use cabildo_projections::tally::Tally;
+    use uuid::Uuid;
+
+    fn event(seq: u64, poll: &str, event: &Event) -> Recorded {
+        let aggregate = Aggregate::poll(&poll.parse().unwrap());
+        let time = Timestamp::from_micros(0);
+        let envelope = Envelope::new(EventId(Uuid::from_u128(seq.into())), aggregate, time, event);
+        Recorded { position: Position::at(seq), lane: Lane::FIRST, recorded: time, envelope: Ok(envelope) }
+    }
+    fn opened() -> Event {
+        Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None })
+    }
+    fn unreadable(seq: u64, poll: &str) -> Recorded {
+        let mut event = event(seq, poll, &opened());
+        event.envelope.as_mut().unwrap().kind = "poll.melted".into();
+        event
+    }
+    fn lane(watermark: u64, events: impl IntoIterator<Item = Recorded>) -> LaneState {
+        let mut lane = LaneState::new(Lane::FIRST, watermark, HashSet::new());
+        for event in events {
+            lane.push(event);
+        }
+        lane
+    }
+    fn fold(lane: &LaneState) -> Folded<ChangeOf<Tally>> {
+        let mut plan = lane.plan(&Tally, 100).unwrap();
+        let rows = plan.take_keys().into_iter().map(|key| (key, None)).collect();
+        plan.fold(&Tally, Loaded { watermark: lane.watermark(), rows }, Timestamp::from_micros(9)).unwrap()
+    }
+
+    #[test]
+    fn what_was_applied_or_read_before_is_dropped() {
+        let lane = lane(2, [1, 2, 3, 3, 2, 4].map(|seq| event(seq, "a", &opened())));
+        assert_eq!(lane.pending(), 2);
+    }
+
+    #[test]
+    fn a_batch_leads_from_the_watermark_to_its_last_event() {
+        let lane = lane(2, [event(5, "a", &opened()), event(9, "a", &Event::PollClosed(PollClosed {}))]);
+        let batch = fold(&lane).batch;
+        assert_eq!((batch.prev, batch.next), (2, 9));
+        assert_eq!(lane.plan(&Tally, 1).unwrap().next, 5);
+    }
+
+    #[test]
+    fn rows_of_another_watermark_are_a_conflict() {
+        let lane = lane(2, [event(5, "a", &opened())]);
+        let plan = lane.plan(&Tally, 100).unwrap();
+        let loaded = Loaded { watermark: 4, rows: vec![] };
+        assert_eq!(plan.fold(&Tally, loaded, Timestamp::default()).map(|_| ()), Err(4));
+    }
+
+    #[test]
+    fn what_cannot_be_folded_is_parked_with_the_later_events_of_its_aggregate_and_the_lane_goes_on() {
+        let mut lane = lane(0, [unreadable(1, "a"), event(2, "a", &opened()), event(3, "b", &opened())]);
+        let Folded { batch, parked } = fold(&lane);
+        assert_eq!(parked.iter().map(|parked| parked.position.seq).collect::<Vec<_>>(), [1, 2]);
+        assert!(batch.changes.iter().all(|change| &*change.cell().key != "a") && !batch.changes.is_empty());
+        lane.applied(batch.next, &parked);
+        assert!(lane.push(event(4, "a", &opened())));
+        assert_eq!(fold(&lane).parked.len(), 1, "the next batch remembers");
+    }
+
+    #[test]
+    fn after_a_conflict_it_goes_on_or_back() {
+        let events = || [3, 4, 5].map(|seq| event(seq, "a", &opened()));
+        let mut ahead = lane(2, events());
+        assert_eq!((ahead.conflict(4), ahead.pending(), ahead.watermark()), (Resume::Here, 1, 4));
+        let mut same = lane(2, events());
+        assert_eq!((same.conflict(2), same.pending()), (Resume::Here, 3));
+        assert_eq!(lane(2, events()).conflict(1), Resume::Rewind);
+    }
+}
