@@ -100,9 +100,24 @@ pub const RETRY_LONGEST_MS: u64 = 1_000;
 pub const PARKED_EVENTS_MAX: usize = 100_000;
 /// Events that a lag report counts one by one; past it the answer is "at least".
 pub const LAG_COUNT_EVENTS_MAX: u64 = 1_000_000;
-/// Window of an ordered read from a broker, in bytes.
+/// Window of an ordered read from a broker, in bytes: so much may be under way to a reader that is busy; the broker then
+/// waits for it.
 pub const READ_WINDOW_BYTES: usize = 16 * 1024 * 1024;
-/// Rows fetched at once by an embedded read.
+/// Window of an ordered read from a broker, in events; as for bytes.
+pub const READ_WINDOW_EVENTS: usize = 16_384;
+/// How long an ordered read from a broker waits for the next event before it looks whether there is one, in milliseconds.
+pub const READ_IDLE_MS: u64 = 500;
+/// How long an ordered read waits for an event that is there before it fails (and is resumed by its caller), in milliseconds.
+pub const READ_STALLED_MS: u64 = 5_000;
+/// How long a broker keeps the state of a read that stopped asking, in seconds.
+pub const READ_ABANDONED_S: u64 = 30;
+/// Events on a broker's live subject that wait for a follower; what comes beyond is dropped there and read from the journal.
+pub const FOLLOW_QUEUE_EVENTS_MAX: usize = 32_768;
+/// How often an idle follower compares with the journal's head, in milliseconds: a lost last message shows within it.
+pub const FOLLOW_CHECK_MS: u64 = 1_000;
+/// How often a quiet connection to a broker is tried, in seconds; two tries without an answer and it is made anew.
+pub const BROKER_PING_S: u64 = 10;
+/// Events on one page of a read.
 pub const READ_PAGE_EVENTS: usize = 1_024;
 /// How long one call to a sink may take before it counts as failed, in milliseconds.
 pub const SINK_CALL_MS: u64 = 10_000;
