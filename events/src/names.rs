@@ -120,6 +120,10 @@ fn check_value(what: &'static str, text: &str) -> Result<(), BadText> {
 }
 
 fn check_actor(what: &'static str, text: &str) -> Result<(), BadText> {
+    // Travels as a header, which keeps no outer spaces.
+    if text.trim() != text {
+        return Err(BadText::Padded { what });
+    }
     check_line(what, text, ID_BYTES_MAX)
 }
 

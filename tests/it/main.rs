@@ -6,4 +6,5 @@
     reason = "a test fails by panicking, also in the functions that tests share"
 )]
 
+mod conformance;
 mod servers;

@@ -48,8 +48,14 @@ impl Address {
                 password: percent_decoded(password).ok_or_else(wrong)?,
             },
         };
-        let mut address =
-            Self { servers, login, shown: shown.clone(), stream: "CABILDO".to_owned(), replicas: 1, sync_always: false };
+        let mut address = Self {
+            servers,
+            login,
+            shown: shown.clone(),
+            stream: "CABILDO".to_owned(),
+            replicas: 1,
+            sync_always: false,
+        };
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
             address.take(parameter).ok_or_else(|| OpenError::Url {
                 url: format!("{shown}?{parameter}"),

@@ -65,8 +65,7 @@ struct Plan {
 
 impl Plan {
     fn of(batch: &[Append]) -> Self {
-        let mut plan =
-            Self { free: Vec::new(), ruled: Vec::new(), same: Vec::new(), answers: vec![None; batch.len()] };
+        let mut plan = Self { free: Vec::new(), ruled: Vec::new(), same: Vec::new(), answers: vec![None; batch.len()] };
         let mut seen: HashMap<EventId, usize> = HashMap::with_capacity(batch.len());
         for (index, append) in batch.iter().enumerate() {
             let bytes = append.envelope.data.len();
@@ -139,9 +138,12 @@ async fn write_atomically(journal: &JetStream, batch: &[Append], indices: &[usiz
         Ok(ack) => {
             let first = (ack.sequence + 1).saturating_sub(indices.len() as u64);
             let position = |place: usize| Position::at(first + place as u64);
-            answers.extend(indices.iter().enumerate().map(|(place, index)| {
-                (*index, Ok(Appended { position: position(place), repeated: false }))
-            }));
+            answers.extend(
+                indices
+                    .iter()
+                    .enumerate()
+                    .map(|(place, index)| (*index, Ok(Appended { position: position(place), repeated: false }))),
+            );
             true
         }
         Err(error) => {
@@ -174,7 +176,7 @@ async fn write_singly(journal: &JetStream, batch: &[Append], indices: &[usize], 
         }
     }
     for (index, ack) in join_all(sent).await {
-        answers.push((index, ack.map(appended).map_err(|error| append_error(&error))));
+        answers.push((index, ack.as_ref().map(appended).map_err(append_error)));
     }
 }
 
@@ -205,7 +207,7 @@ async fn ruled_answer(
     ack: Result<PublishAck, PublishError>,
 ) -> Answer {
     let error = match ack {
-        Ok(ack) => return Ok(appended(ack)),
+        Ok(ack) => return Ok(appended(&ack)),
         Err(error) => append_error(&error),
     };
     if error != AppendError::Conflict {
@@ -234,7 +236,7 @@ async fn send(
     journal.writes.context.send_publish(envelope.subject(), message).await
 }
 
-fn appended(ack: PublishAck) -> Appended {
+fn appended(ack: &PublishAck) -> Appended {
     Appended { position: Position::at(ack.sequence), repeated: ack.duplicate }
 }
 

@@ -24,9 +24,7 @@ use cabildo_events::{Aggregate, EventId, Lane, Position, Recorded};
 use link::Link;
 use tokio::sync::Semaphore;
 
-use crate::{
-    Append, AppendError, Appended, Durability, Journal, LaneHeads, OpenError, Page, Pages, Parked, ReadError,
-};
+use crate::{Append, AppendError, Appended, Durability, Journal, LaneHeads, OpenError, Page, Pages, Parked, ReadError};
 
 /// Connects to a NATS server, `nats://[user:password@|token@]host:port[,host2:port]?stream=CABILDO&replicas=1&sync=always`,
 /// and makes the streams if they are not there.

@@ -39,7 +39,8 @@ pub(super) async fn open(address: Address) -> Result<JetStream, OpenError> {
     let found = made_or_found(&writes.context, events_config(&address), &address).await?;
     check(&address, &found)?;
     made_or_found(&writes.context, parked_config(&address), &address).await?;
-    let stream = writes.context.get_stream_no_info(&address.stream).await.map_err(|error| unavailable(&address, error))?;
+    let stream =
+        writes.context.get_stream_no_info(&address.stream).await.map_err(|error| unavailable(&address, error))?;
     let durability = address.durability();
     Ok(JetStream::new(writes, reads, &address, durability, stream))
 }

@@ -149,11 +149,15 @@ impl Pull {
     /// The end of a question before its full count: its rest is not outstanding any more.
     fn take_status(&mut self, status: StatusCode, message: &Message) -> Result<(), ReadError> {
         let description = message.description.as_deref().unwrap_or_default();
-        let window_full = description.to_lowercase().contains("maxbytes");
+        let lower = description.to_lowercase();
+        let window_full = lower.contains("maxbytes");
         match status.as_u16() {
             // A sign of life.
             100 => Ok(()),
-            408 | 409 if status == StatusCode::TIMEOUT || window_full => {
+            409 if !window_full && lower != "batch completed" => {
+                Err(ReadError::Unavailable(format!("the server ended a read: {description}")))
+            }
+            408 | 409 => {
                 let rest = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
                 let rest = rest.and_then(|rest| rest.as_str().parse().ok()).unwrap_or(self.outstanding);
                 self.starved = window_full && rest >= HALF_WINDOW_EVENTS;

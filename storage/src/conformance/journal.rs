@@ -1,1 +1,0 @@
-//! What every journal keeps.
