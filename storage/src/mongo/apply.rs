@@ -1,0 +1,242 @@
+//! The three steps of a batch: where the lane stands, the documents, the watermark. Why in this order: see the module.
+
+use std::collections::BTreeMap;
+
+use ::mongodb::bson::oid::ObjectId;
+use ::mongodb::bson::{Bson, Document as BsonDocument, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
+use ::mongodb::error::{Error, ErrorKind, WriteFailure};
+use ::mongodb::{Collection, Database};
+use cabildo_events::limits::{REPLACE_BYTES_MAX, REPLACE_DOCUMENTS_MAX};
+use cabildo_events::{Lane, Position};
+use cabildo_projections::{Document, DocumentChange, ProjectionId};
+
+use super::layout::{self, Layout};
+use super::{row, unavailable, within_bound};
+use crate::SinkError;
+
+/// Another document with this `_id` is there already.
+const DUPLICATE: i32 = 11_000;
+
+/// Where a lane stands, as its document says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stand {
+    /// The watermark.
+    pub(super) seq: u64,
+    /// Tells this document from a later one of the same lane, after the first was dropped.
+    born: ObjectId,
+}
+
+/// The watermarks of a projection.
+pub(super) struct Lanes(Collection<BsonDocument>);
+
+impl Lanes {
+    pub(super) fn of(database: &Database, projection: ProjectionId) -> Self {
+        Self(database.collection(&layout::watermarks(projection)))
+    }
+
+    /// Where each lane stands that has begun.
+    pub(super) async fn stands(&self) -> Result<Vec<(Lane, u64)>, SinkError> {
+        let mut cursor = within_bound(self.0.find(doc! {})).await?;
+        let mut stands = Vec::new();
+        while within_bound(cursor.advance()).await? {
+            let document = cursor.deserialize_current().map_err(|error| unavailable(error.kind.to_string()))?;
+            let lane = document.get_i32("_id").ok().and_then(|number| Lane::new(u8::try_from(number).ok()?));
+            let lane = lane.ok_or_else(|| unavailable(format!("the watermark {document} is of no lane")))?;
+            stands.push((lane, read(&document)?.seq));
+        }
+        Ok(stands)
+    }
+
+    /// Where a lane stands; `None` before its first batch.
+    pub(super) async fn stand(&self, lane: Lane) -> Result<Option<Stand>, SinkError> {
+        let document = within_bound(self.0.find_one(doc! { "_id": i32::from(lane.number()) })).await?;
+        document.as_ref().map(read).transpose()
+    }
+
+    /// Puts a lane at its beginning, unless it has one. Done before the first documents are written, so that a database that
+    /// is dropped after them can be told by the missing lane.
+    pub(super) async fn begin(&self, lane: Lane) -> Result<Stand, SinkError> {
+        let beginning = doc! { "_id": i32::from(lane.number()), "seq": 0_i64, "born": ObjectId::new() };
+        match within_bound(async { Ok(self.0.insert_one(beginning).await) }).await? {
+            Err(error) if !is_duplicate(&error) => Err(unavailable(error.kind.to_string())),
+            _ => self.stand(lane).await?.ok_or_else(|| unavailable("the database is being dropped")),
+        }
+    }
+
+    /// Moves the watermark, if the lane still stands where it stood.
+    pub(super) async fn advance(&self, lane: Lane, from: Stand, next: u64) -> Result<bool, SinkError> {
+        let still = doc! { "_id": i32::from(lane.number()), "seq": to_i64(from.seq)?, "born": from.born };
+        let moved = within_bound(self.0.update_one(still, doc! { "$set": { "seq": to_i64(next)? } })).await?;
+        Ok(moved.matched_count == 1)
+    }
+}
+
+fn read(document: &BsonDocument) -> Result<Stand, SinkError> {
+    let seq = document.get_i64("seq").ok().and_then(|seq| u64::try_from(seq).ok());
+    match (seq, document.get_object_id("born")) {
+        (Some(seq), Ok(born)) => Ok(Stand { seq, born }),
+        _ => Err(unavailable(format!("the watermark {document} is not as it was written"))),
+    }
+}
+
+fn to_i64(seq: u64) -> Result<i64, SinkError> {
+    i64::try_from(seq).map_err(|_| unavailable(format!("sequence {seq} is past what can be kept")))
+}
+
+fn is_duplicate(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Write(WriteFailure::WriteError(error)) if error.code == DUPLICATE)
+}
+
+/// The changes of a batch to one collection.
+pub(super) struct Writes {
+    layout: Layout,
+    inserts: Vec<RawDocumentBuf>,
+    /// Which of the inserts are of documents that change: these must be as we wrote them if they are there already.
+    fresh: BTreeMap<usize, Written>,
+    replaces: Vec<Replace>,
+}
+
+struct Replace {
+    from: i64,
+    row: RawDocumentBuf,
+    written: Written,
+}
+
+/// What must be in the collection once a batch is written.
+#[derive(Clone)]
+struct Written {
+    id: Bson,
+    folded: i64,
+}
+
+impl Writes {
+    /// Sorts the changes of a batch by collection.
+    pub(super) fn sorted(
+        projection: ProjectionId,
+        changes: &[DocumentChange],
+    ) -> Result<BTreeMap<&'static str, Self>, SinkError> {
+        let mut sorted = BTreeMap::new();
+        for change in changes {
+            let collection = change.document().key.collection;
+            let layout = Layout::of(projection, collection);
+            let writes = sorted.entry(collection).or_insert_with(|| Self {
+                layout,
+                inserts: Vec::new(),
+                fresh: BTreeMap::new(),
+                replaces: Vec::new(),
+            });
+            writes.add(change)?;
+        }
+        Ok(sorted)
+    }
+
+    fn add(&mut self, change: &DocumentChange) -> Result<(), SinkError> {
+        let document = change.document();
+        let row = row::encode(self.layout, document)?;
+        match change {
+            DocumentChange::Append(_) => self.inserts.push(row),
+            DocumentChange::Write { from: None, .. } => {
+                self.fresh.insert(self.inserts.len(), self.written(document)?);
+                self.inserts.push(row);
+            }
+            DocumentChange::Write { from: Some(from), .. } => {
+                self.replaces.push(Replace { from: number(*from)?, row, written: self.written(document)? });
+            }
+        }
+        Ok(())
+    }
+
+    fn written(&self, document: &Document) -> Result<Written, SinkError> {
+        match (self.layout, self.layout.id(&document.key.id)) {
+            (Layout::Things, Some(id)) => Ok(Written { id, folded: number(document.folded)? }),
+            _ => Err(unavailable("an event's document is never written again")),
+        }
+    }
+
+    pub(super) const fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Writes the documents; `false` if one of them is not where this batch may take it from, nor where it takes it.
+    pub(super) async fn write(self, database: &Database, name: &str) -> Result<bool, SinkError> {
+        let mut in_doubt = insert(&database.collection(name), &self.inserts, self.fresh).await?;
+        for chunk in chunks(&self.replaces) {
+            if replace(database, name, chunk).await? < chunk.len() {
+                in_doubt.extend(chunk.iter().map(|replace| replace.written.clone()));
+            }
+        }
+        are_written(&database.collection(name), &in_doubt).await
+    }
+}
+
+fn number(position: Position) -> Result<i64, SinkError> {
+    layout::number(position).ok_or_else(|| unavailable(format!("position {position} is past what can be kept")))
+}
+
+/// Inserts; answers which of the fresh documents were there already.
+async fn insert(
+    collection: &Collection<RawDocumentBuf>,
+    rows: &[RawDocumentBuf],
+    mut fresh: BTreeMap<usize, Written>,
+) -> Result<Vec<Written>, SinkError> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answer = within_bound(async { Ok(collection.insert_many(rows).ordered(false).await) }).await?;
+    let Err(error) = answer else { return Ok(Vec::new()) };
+    match &*error.kind {
+        ErrorKind::InsertMany(failed) if failed.write_concern_error.is_none() => {
+            let errors = failed.write_errors.as_deref().unwrap_or_default();
+            match errors.iter().find(|error| error.code != DUPLICATE) {
+                Some(error) => Err(unavailable(format!("a document is refused: {}", error.message))),
+                None => Ok(errors.iter().filter_map(|error| fresh.remove(&error.index)).collect()),
+            }
+        }
+        kind => Err(unavailable(kind.to_string())),
+    }
+}
+
+/// Cuts replacements into commands.
+fn chunks(mut replaces: &[Replace]) -> impl Iterator<Item = &[Replace]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fit = replaces.iter().take(REPLACE_DOCUMENTS_MAX).take_while(|replace| {
+            bytes += replace.row.as_bytes().len();
+            bytes <= REPLACE_BYTES_MAX
+        });
+        let (chunk, rest) = replaces.split_at(fit.count().max(1).min(replaces.len()));
+        replaces = rest;
+        if chunk.is_empty() { None } else { Some(chunk) }
+    })
+}
+
+/// Replaces each document that still is the one that was read; answers how many.
+async fn replace(database: &Database, name: &str, replaces: &[Replace]) -> Result<usize, SinkError> {
+    let mut updates = RawArrayBuf::new();
+    for Replace { from, row, written } in replaces {
+        let Bson::String(id) = &written.id else { continue };
+        updates.push(rawdoc! { "q": { "_id": id.as_str(), "folded": *from }, "u": row.clone() });
+    }
+    let command = rawdoc! {
+        "update": name,
+        "updates": updates,
+        "ordered": false,
+        "writeConcern": { "w": "majority", "j": true },
+    };
+    let answer = within_bound(database.run_raw_command(command)).await?;
+    if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
+        return Err(unavailable(format!("documents are refused: {answer}")));
+    }
+    answer.get_i32("n").ok().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| unavailable(answer.to_string()))
+}
+
+/// Whether each of these documents is as this batch writes it: the same events give the same document.
+async fn are_written(collection: &Collection<RawDocumentBuf>, written: &[Written]) -> Result<bool, SinkError> {
+    if written.is_empty() {
+        return Ok(true);
+    }
+    let alternatives = written.iter().map(|written| doc! { "_id": &written.id, "folded": written.folded });
+    let alternatives: Vec<_> = alternatives.collect();
+    let found = within_bound(collection.count_documents(doc! { "$or": alternatives })).await?;
+    Ok(u64::try_from(written.len()).is_ok_and(|expected| found == expected))
+}
