@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Up(commands::up::Up),
     Gateway(commands::gateway::Gateway),
     Consumer(commands::consumer::Consumer),
+    #[command(subcommand)]
+    Produce(commands::produce::Produce),
     Completions(commands::completions::Completions),
     /// Print the manual page
     Man,

@@ -50,6 +50,23 @@ pub(crate) struct Opened {
     pub(crate) documents: Arc<dyn Documents>,
 }
 
+impl Opened {
+    /// As the consumers want them.
+    pub(crate) fn into_consumer_ports(self) -> cabildo_consumers::Ports {
+        cabildo_consumers::Ports { journal: self.journal, counters: self.counters, documents: self.documents }
+    }
+}
+
+/// Opens all three, for writing; the first that fails is told.
+pub(crate) async fn open_all(places: &Places) -> Result<Opened, OpenError> {
+    let (journal, counters, documents) = tokio::try_join!(
+        cabildo_storage::open_journal(places.journal.expose()),
+        cabildo_storage::open_counters(places.counters.expose()),
+        cabildo_storage::open_documents(places.documents.expose()),
+    )?;
+    Ok(Opened { journal, counters, documents })
+}
+
 /// Opens all three for a role, all at once. `None`: told to stop meanwhile.
 pub(crate) async fn open_for_role(places: &Places, stop: &CancellationToken) -> anyhow::Result<Option<Opened>> {
     let (journal, counters, documents) = tokio::try_join!(

@@ -62,6 +62,9 @@ async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Re
         Command::Up(up) => commands::up::run(settings, &up, stop).await,
         Command::Gateway(gateway) => commands::gateway::run(settings, &gateway, stop).await,
         Command::Consumer(consumer) => commands::consumer::run(settings, &consumer, stop).await,
+        Command::Produce(commands::produce::Produce::Votes(votes)) => {
+            commands::produce::votes(settings, votes, stop).await
+        }
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }
 }

@@ -161,3 +161,18 @@ pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
 pub const OPERATION_CONNECTIONS_MAX: usize = 64;
 /// How long a consumer's `/readyz` waits for the journal and the sinks, in milliseconds; then it is not ready.
 pub const READY_CHECK_MS: u64 = 2_000;
+
+// The load generator.
+
+/// Most ballots in a file of votes; a larger file is refused.
+pub const VOTE_ROWS_MAX: usize = 1_000_000;
+/// Most concurrent clients of one load generator; more is a usage error.
+pub const LOAD_USERS_MAX: u64 = 1_024;
+/// How long a ballot is sent again while the other side cannot take it, in milliseconds; then it counts as failed.
+pub const CAST_RETRY_MS: u64 = 60_000;
+/// How long a client waits for the answer to one request, in milliseconds; then it drops the connection and tries again.
+pub const CLIENT_REQUEST_MS: u64 = 15_000;
+/// Largest answer that a client reads, in bytes; a larger one counts as a lost connection.
+pub const CLIENT_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long the final check waits for the tally to have every acknowledged ballot, in milliseconds; then it compares what is there.
+pub const TALLY_SETTLE_MS: u64 = 60_000;

@@ -4,6 +4,7 @@ mod appender;
 mod desk;
 mod metrics;
 mod states;
+pub mod votes;
 
 pub use appender::Appender;
 pub use desk::Desk;

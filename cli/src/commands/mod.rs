@@ -4,5 +4,6 @@ pub(crate) mod completions;
 pub(crate) mod consumer;
 pub(crate) mod gateway;
 pub(crate) mod man;
+pub(crate) mod produce;
 pub(crate) mod roles;
 pub(crate) mod up;
