@@ -61,16 +61,6 @@ macro_rules! server_controls {
                 self.process().start_again().await;
             }
 
-            /// Holds it still, as an overloaded machine would, until [`resume`](Self::resume).
-            pub(crate) fn pause(&mut self) {
-                self.process().pause();
-            }
-
-            /// Lets it go on after [`pause`](Self::pause).
-            pub(crate) fn resume(&mut self) {
-                self.process().resume();
-            }
-
             fn process(&mut self) -> &mut Server {
                 self.server.as_mut().expect(concat!("this test stops its server: start it with `own`, or unset ", $url))
             }
@@ -127,6 +117,16 @@ impl Nats {
     /// A server of the test's own, which it may stop.
     pub(crate) async fn own() -> Self {
         Self::own_with(false).await
+    }
+
+    /// Holds it still, as an overloaded machine would, until [`resume`](Self::resume).
+    pub(crate) fn pause(&mut self) {
+        self.process().pause();
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    pub(crate) fn resume(&mut self) {
+        self.process().resume();
     }
 }
 
@@ -225,7 +225,9 @@ async fn each_server_starts_stops_and_starts_again() {
     for address in &addresses {
         TcpStream::connect(address).unwrap();
     }
-    (nats.kill(), redis.kill(), mongo.kill());
+    nats.kill();
+    redis.kill();
+    mongo.kill();
     for address in &addresses {
         TcpStream::connect(address).unwrap_err();
     }

@@ -12,12 +12,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Ports tried before giving up: another process may take a free port before the server does.
 const PORTS_TRIED_MAX: usize = 5;
 
+type Arguments = Box<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>;
+
 /// What differs between the servers.
 pub(super) struct Recipe {
     /// Name of the binary.
     pub(super) binary: &'static str,
     /// Its arguments, given its folder and port; may write a file of configuration into the folder.
-    pub(super) arguments: Box<dyn Fn(&Path, u16) -> Vec<String> + Send + Sync>,
+    pub(super) arguments: Arguments,
     /// Whether a server answers on this port.
     pub(super) answers: fn(u16) -> std::io::Result<()>,
 }
