@@ -1,7 +1,7 @@
 //! One lane of one projection, as a pure state machine: events in, batches out. It does no IO and reads no clock; workers
 //! and the simulation drive the same code.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use cabildo_events::{Aggregate, Lane, Position, Recorded, Timestamp};
 use cabildo_projections::{Projection, Rows};
@@ -14,13 +14,34 @@ pub type RowOf<P> = <<P as Projection>::Rows as Rows>::Row;
 /// A change to a projection's view.
 pub type ChangeOf<P> = <<P as Projection>::Rows as Rows>::Change;
 
+/// Aggregates with a parked event, and the sequence of the first one: what stands behind it waits, what stands before it
+/// is folded (a view that was set back comes to it again).
+pub type Held = HashMap<Aggregate, u64>;
+
+/// The aggregates of parked events.
+#[must_use]
+pub fn held_by<'a>(parked: impl IntoIterator<Item = &'a Parked>) -> Held {
+    let mut held = Held::new();
+    hold(&mut held, parked);
+    held
+}
+
+fn hold<'a>(held: &mut Held, parked: impl IntoIterator<Item = &'a Parked>) {
+    for one in parked {
+        if let Some(aggregate) = &one.aggregate {
+            let first = held.entry(aggregate.clone()).or_insert(one.position.seq);
+            *first = (*first).min(one.position.seq);
+        }
+    }
+}
+
 /// A lane: where its view stands as far as this worker knows, and what has been read beyond that.
 #[derive(Debug)]
 pub struct LaneState {
     lane: Lane,
     watermark: u64,
     pending: VecDeque<Recorded>,
-    parked: HashSet<Aggregate>,
+    held: Held,
 }
 
 /// What a worker does after a conflict.
@@ -33,10 +54,10 @@ pub enum Resume {
 }
 
 impl LaneState {
-    /// A lane whose view stands at a watermark. `parked` are its aggregates with a parked event.
+    /// A lane whose view stands at a watermark. `held` are its aggregates with a parked event.
     #[must_use]
-    pub const fn new(lane: Lane, watermark: u64, parked: HashSet<Aggregate>) -> Self {
-        Self { lane, watermark, pending: VecDeque::new(), parked }
+    pub const fn new(lane: Lane, watermark: u64, held: Held) -> Self {
+        Self { lane, watermark, pending: VecDeque::new(), held }
     }
 
     /// Which lane.
@@ -83,7 +104,7 @@ impl LaneState {
             next,
             steps: Vec::with_capacity(events.len()),
             keys: Vec::new(),
-            parked: self.parked.clone(),
+            held: self.held.clone(),
         };
         for event in events {
             let step = projection.step(event);
@@ -104,11 +125,11 @@ impl LaneState {
 
     /// The view took the batch that led to `next`.
     pub fn applied(&mut self, next: u64, parked: &[Parked]) {
-        self.parked.extend(parked.iter().filter_map(|parked| parked.aggregate.clone()));
+        hold(&mut self.held, parked);
         self.advance(next);
     }
 
-    /// The view stands elsewhere. Going on needs the parked aggregates read anew ([`set_parked`](Self::set_parked)): whoever
+    /// The view stands elsewhere. Going on needs the parked aggregates read anew ([`set_held`](Self::set_held)): whoever
     /// moved the watermark may have parked something first.
     pub fn conflict(&mut self, watermark: u64) -> Resume {
         if watermark < self.watermark {
@@ -119,8 +140,8 @@ impl LaneState {
     }
 
     /// Replaces the aggregates with a parked event.
-    pub fn set_parked(&mut self, parked: HashSet<Aggregate>) {
-        self.parked = parked;
+    pub fn set_held(&mut self, held: Held) {
+        self.held = held;
     }
 
     fn advance(&mut self, watermark: u64) {
@@ -145,7 +166,7 @@ pub struct Plan<P: Projection> {
     next: u64,
     steps: Vec<Planned<P::Step>>,
     keys: Vec<KeyOf<P>>,
-    parked: HashSet<Aggregate>,
+    held: Held,
 }
 
 /// A batch ready for the sink, and what has to be parked before it is applied.
@@ -184,14 +205,16 @@ impl<P: Projection> Plan<P> {
             return Err(loaded.watermark);
         }
         let mut rows = P::Rows::default();
+        rows.begin(Position::at(self.prev));
         for (key, row) in loaded.rows {
             rows.load(key, row);
         }
         let id = projection.id();
-        let mut held = self.parked;
+        let mut held = self.held;
         let mut parked = Vec::new();
         for Planned { position, aggregate, step } in self.steps {
-            let waits = aggregate.as_ref().is_some_and(|aggregate| held.contains(aggregate));
+            let first = aggregate.as_ref().and_then(|aggregate| held.get(aggregate));
+            let waits = first.is_some_and(|first| *first < position.seq);
             let outcome = match step {
                 _ if waits => Err("an earlier event of its aggregate is parked".to_owned()),
                 Ok(step) => {
@@ -201,9 +224,10 @@ impl<P: Projection> Plan<P> {
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
-                held.extend(aggregate.clone());
                 let (projection, version) = (id.name.to_owned(), id.version);
-                parked.push(Parked { projection, version, position, aggregate, reason, parked: now });
+                let one = Parked { projection, version, position, aggregate, reason, parked: now };
+                hold(&mut held, [&one]);
+                parked.push(one);
             }
         }
         let changes = rows.into_changes();
@@ -235,7 +259,7 @@ mod tests {
         event
     }
     fn lane(watermark: u64, events: impl IntoIterator<Item = Recorded>) -> LaneState {
-        let mut lane = LaneState::new(Lane::FIRST, watermark, HashSet::new());
+        let mut lane = LaneState::new(Lane::FIRST, watermark, Held::new());
         for event in events {
             lane.push(event);
         }
@@ -278,6 +302,18 @@ mod tests {
         lane.applied(batch.next, &parked);
         assert!(lane.push(event(4, "a", &opened())));
         assert_eq!(fold(&lane).parked.len(), 1, "the next batch remembers");
+    }
+
+    #[test]
+    fn a_view_that_was_set_back_folds_what_stands_before_the_parked_event() {
+        let parked = fold(&lane(0, [unreadable(5, "a")])).parked;
+        let mut again = LaneState::new(Lane::FIRST, 0, held_by(&parked));
+        for event in [event(1, "a", &opened()), unreadable(5, "a"), event(6, "a", &opened())] {
+            again.push(event);
+        }
+        let folded = fold(&again);
+        assert_eq!(folded.parked.iter().map(|parked| parked.position.seq).collect::<Vec<_>>(), [5, 6]);
+        assert!(!folded.batch.changes.is_empty());
     }
 
     #[test]

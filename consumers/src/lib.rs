@@ -10,7 +10,7 @@ mod metrics;
 mod runner;
 mod worker;
 
-pub use lane::{ChangeOf, Folded, KeyOf, LaneState, Plan, Resume, RowOf};
+pub use lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Plan, Resume, RowOf, held_by};
 pub use metrics::Metrics;
 
 use std::sync::Arc;

@@ -50,7 +50,7 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     // Parked events are read after the watermarks: what stands before a watermark and is parked is then found.
     let watermarks = shared.persist("read watermarks", || shared.sink.watermarks(id)).await?;
     let heads = shared.persist("read lane heads", || shared.journal.lane_heads()).await?;
-    let mut parked = shared.parked().await?;
+    let mut held = shared.held().await?;
     let mut after = start(&watermarks, &heads);
     tracing::debug!(projection = id.name, %after, "projecting");
 
@@ -59,7 +59,7 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     for number in 0..workers {
         let lanes = Lane::all()
             .filter(|lane| lane.index() % workers == number)
-            .map(|lane| LaneState::new(lane, watermarks[lane], parked.remove(&lane).unwrap_or_default()))
+            .map(|lane| LaneState::new(lane, watermarks[lane], held.remove(&lane).unwrap_or_default()))
             .collect();
         let (sender, receiver) = mpsc::channel(WORKER_QUEUE_EVENTS_MAX / READ_PAGE_EVENTS);
         pool.spawn(work(shared.clone(), number, lanes, receiver));

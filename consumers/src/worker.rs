@@ -1,13 +1,13 @@
 //! A worker: owns some lanes of one projection, folds what its channel brings, and writes it to the sink.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cabildo_events::limits::{APPLY_BATCH_EVENTS_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
-use cabildo_events::{Aggregate, Lane, Recorded, Timestamp};
+use cabildo_events::{Lane, Recorded, Timestamp};
 use cabildo_projections::Projection;
 use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink};
 use futures::StreamExt;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::Metrics;
-use crate::lane::{ChangeOf, Folded, KeyOf, LaneState, Resume, RowOf};
+use crate::lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, held_by};
 
 /// The sink of a projection.
 pub(crate) type SinkOf<P> = dyn Sink<Key = KeyOf<P>, Row = RowOf<P>, Change = ChangeOf<P>>;
@@ -70,13 +70,13 @@ impl<P: Projection> Shared<P> {
     }
 
     /// The aggregates of each lane that have a parked event.
-    pub(crate) async fn parked(&self) -> Result<BTreeMap<Lane, HashSet<Aggregate>>, Stop> {
+    pub(crate) async fn held(&self) -> Result<BTreeMap<Lane, Held>, Stop> {
         let id = self.projection.id();
         let parked = self.persist("read parked events", || self.journal.parked(id.name, id.version)).await?;
         self.metrics.parked(id.name, parked.len());
-        let mut lanes: BTreeMap<Lane, HashSet<Aggregate>> = BTreeMap::new();
-        for aggregate in parked.into_iter().filter_map(|parked| parked.aggregate) {
-            lanes.entry(aggregate.lane()).or_default().insert(aggregate);
+        let mut lanes: BTreeMap<Lane, Held> = BTreeMap::new();
+        for (aggregate, first) in held_by(&parked) {
+            lanes.entry(aggregate.lane()).or_default().insert(aggregate, first);
         }
         Ok(lanes)
     }
@@ -162,8 +162,8 @@ async fn drain<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
                     shared.unless_stopped(tokio::time::sleep(Duration::from_millis(wait_ms))).await?;
                     wait_ms = (wait_ms * 2).min(RETRY_LONGEST_MS);
                 }
-                let mut parked = shared.parked().await?;
-                lane.set_parked(parked.remove(&lane.lane()).unwrap_or_default());
+                let mut held = shared.held().await?;
+                lane.set_held(held.remove(&lane.lane()).unwrap_or_default());
             }
             Outcome::Rewind => {
                 shared.metrics.rewind(id.name);

@@ -101,13 +101,13 @@ impl Rows for Cells {
     type Row = Box<str>;
     type Change = CellChange;
 
+    fn begin(&mut self, _position: Position) {}
+
     fn load(&mut self, key: Cell, row: Option<Box<str>>) {
         if let Some(row) = row {
             self.loaded.insert(key, row);
         }
     }
-
-    fn begin(&mut self, _position: Position) {}
 
     fn into_changes(self) -> Vec<CellChange> {
         let mut changes: Vec<_> = self

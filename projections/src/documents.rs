@@ -111,15 +111,18 @@ impl Rows for Documents {
     type Row = Document;
     type Change = DocumentChange;
 
+    fn begin(&mut self, position: Position) {
+        self.now = position;
+    }
+
     fn load(&mut self, key: DocumentKey, row: Option<Document>) {
         if let Some(document) = row {
             let loaded = Some(document.folded);
-            self.held.insert(key, Held { document, loaded, changed: false });
+            // Ahead of the watermark: a run before this one got as far as the document, not as far as the watermark. What is
+            // folded over it holds only where it is still there, so it is written again as it is, on that condition.
+            let changed = document.folded > self.now;
+            self.held.insert(key, Held { document, loaded, changed });
         }
-    }
-
-    fn begin(&mut self, position: Position) {
-        self.now = position;
     }
 
     fn into_changes(self) -> Vec<DocumentChange> {

@@ -54,10 +54,10 @@ pub trait Rows: Default + Send {
     /// A change for the sink.
     type Change: Send + Sync;
 
+    /// Tells where the view stands, before rows are loaded; then, before each event, which one is folded.
+    fn begin(&mut self, position: Position);
     /// Puts a loaded row in; `None` says that the sink has none.
     fn load(&mut self, key: Self::Key, row: Option<Self::Row>);
-    /// Tells which event is folded next.
-    fn begin(&mut self, position: Position);
     /// All changes, in the order of their keys: the same events give the same bytes.
     fn into_changes(self) -> Vec<Self::Change>;
 }

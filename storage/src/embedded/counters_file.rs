@@ -53,8 +53,7 @@ impl CountersFile {
     }
 
     /// The connection, for reading, or for setting the store back.
-    #[must_use]
-    pub const fn connection(&mut self) -> &mut Connection {
+    pub(super) const fn connection(&mut self) -> &mut Connection {
         &mut self.connection
     }
 

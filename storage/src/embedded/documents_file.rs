@@ -39,8 +39,7 @@ impl DocumentsFile {
     }
 
     /// The connection, for reading, or for setting the store back.
-    #[must_use]
-    pub fn connection(&mut self) -> &mut Connection {
+    pub(super) fn connection(&mut self) -> &mut Connection {
         // Tables may come and go with what is done to it.
         self.made.clear();
         &mut self.connection

@@ -75,10 +75,20 @@ impl JournalFile {
         Ok(Self { connection, last, recorded, heads })
     }
 
-    /// The connection, for reading.
-    #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
+    /// The events after a sequence, up to and including another, at most so many.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn read(&self, after: u64, until: u64, limit: usize) -> rusqlite::Result<Page> {
+        read(&self.connection, after, until, limit)
+    }
+
+    /// The ruled events of an aggregate.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn ruled(&self, aggregate: &Aggregate) -> rusqlite::Result<Page> {
+        ruled(&self.connection, aggregate)
     }
 
     /// The last sequence.
@@ -226,9 +236,6 @@ pub(super) fn lane_heads(connection: &Connection) -> rusqlite::Result<LaneHeads>
 }
 
 /// The events after a sequence, up to and including another, at most so many.
-///
-/// # Errors
-/// When SQLite fails.
 pub(super) fn read(connection: &Connection, after: u64, until: u64, limit: usize) -> rusqlite::Result<Page> {
     let sql = format!("SELECT {COLUMNS} FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?");
     // SQLite's integers are signed.

@@ -12,6 +12,7 @@ mod journal;
 mod journal_file;
 mod readers;
 mod sink;
+mod state;
 mod watermarks;
 mod writer;
 
