@@ -26,6 +26,11 @@ pub(crate) enum Command {
     Consumer(commands::consumer::Consumer),
     #[command(subcommand)]
     Produce(commands::produce::Produce),
+    #[command(subcommand)]
+    Events(commands::events::Events),
+    #[command(subcommand)]
+    Projections(commands::projections::Projections),
+    Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page
     Man,

@@ -7,6 +7,7 @@ mod commands;
 mod connect;
 mod exit;
 mod logging;
+mod moment;
 mod operation;
 mod output;
 mod registry;
@@ -19,6 +20,8 @@ use std::time::Duration;
 use clap::Parser;
 
 use arguments::{Arguments, Command};
+use commands::events::Events;
+use commands::projections::Projections;
 use exit::Exit;
 
 /// How long tasks that read a file or a pipe may hold up the end of the process.
@@ -65,6 +68,13 @@ async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Re
         Command::Produce(commands::produce::Produce::Votes(votes)) => {
             commands::produce::votes(settings, votes, stop).await
         }
+        Command::Events(Events::Tail(tail)) => commands::events::tail::run(settings, &tail, stop).await,
+        Command::Events(Events::Get(get)) => commands::events::get::run(settings, &get).await,
+        Command::Events(Events::Export(export)) => commands::events::export::run(settings, &export, stop).await,
+        Command::Events(Events::Import(import)) => commands::events::import::run(settings, &import, stop).await,
+        Command::Projections(Projections::List(options)) => commands::projections::list(settings, &options).await,
+        Command::Projections(Projections::Lag(options)) => commands::projections::lag(settings, &options).await,
+        Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }
 }

@@ -2,8 +2,11 @@
 
 pub(crate) mod completions;
 pub(crate) mod consumer;
+pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod man;
 pub(crate) mod produce;
+pub(crate) mod projections;
 pub(crate) mod roles;
 pub(crate) mod up;

@@ -10,7 +10,7 @@ mod structured;
 pub(crate) mod upgrade;
 
 pub use binary::{from_headers, to_headers};
-pub use structured::{from_json, to_json};
+pub use structured::{from_json, to_json, to_portable_json};
 
 /// Version of the journal's layout (subjects, headers, metadata), recorded in the journal itself. A journal with a
 /// higher one was written by a newer build and is refused.

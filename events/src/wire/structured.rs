@@ -35,7 +35,8 @@ struct Written<'a> {
     traceparent: Option<&'a str>,
     position: Position,
     lane: u8,
-    recordedtime: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recordedtime: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreadable: Option<&'a str>,
     data: Cow<'a, RawValue>,
@@ -45,6 +46,17 @@ struct Written<'a> {
 /// and the type `cabildo.unreadable`.
 #[must_use]
 pub fn to_json(recorded: &Recorded) -> String {
+    write(recorded, Some(recorded.recorded))
+}
+
+/// The same without `recordedtime`, for exports: when a journal stored an event says nothing about the event, and another
+/// journal that takes it in has a time of its own.
+#[must_use]
+pub fn to_portable_json(recorded: &Recorded) -> String {
+    write(recorded, None)
+}
+
+fn write(recorded: &Recorded, recordedtime: Option<Timestamp>) -> String {
     let base = Written {
         specversion: SPEC_VERSION,
         id: None,
@@ -60,7 +72,7 @@ pub fn to_json(recorded: &Recorded) -> String {
         traceparent: None,
         position: recorded.position,
         lane: recorded.lane.number(),
-        recordedtime: recorded.recorded,
+        recordedtime,
         unreadable: None,
         data: Cow::Borrowed(RawValue::NULL),
     };

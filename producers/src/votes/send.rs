@@ -99,11 +99,14 @@ impl Outcome {
     }
 }
 
-/// Latencies to two digits, as far up as they come.
+/// The longest latency that is told apart, in microseconds: an hour. A longer one counts as this.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// Latencies to two digits.
 fn histogram() -> Histogram<u64> {
-    match Histogram::new(2) {
+    match Histogram::new_with_bounds(1, LATENCY_US_MAX, 2) {
         Ok(histogram) => histogram,
-        Err(_) => unreachable!("two significant digits are allowed"),
+        Err(_) => unreachable!("the bounds are constants, and allowed"),
     }
 }
 
