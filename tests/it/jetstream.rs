@@ -87,6 +87,35 @@ async fn a_stream_that_is_not_cabildos_is_refused() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_settings_break_a_promise_is_refused() {
+    let nats = Nats::start().await;
+    let error = refusal(&format!("{}?replicas=3", nats.url())).await;
+    assert!(error.to_string().contains("it is no cluster"), "{error}");
+    drop(open_journal(&nats.url()).await.unwrap());
+    let error = refusal(&format!("{}?replicas=3", nats.url())).await;
+    assert!(error.to_string().contains("it has 1 replicas, and 3 are asked for"), "{error}");
+    let mut wire = Wire::connect(&nats.url());
+    let info: Value = serde_json::from_str(&wire.request("$JS.API.STREAM.INFO.CABILDO", "")).unwrap();
+    for (setting, value, complaint) in [
+        ("max_age", json!(3_600_000_000_000_u64), "drops events that are old"),
+        ("discard", json!("old"), "drops old events to make room"),
+        ("duplicate_window", json!(1_000_000_000), "remembers ids for less than 120 s"),
+        ("allow_atomic", json!(false), "does not take atomic batches"),
+        ("republish", Value::Null, "does not republish"),
+        ("subjects", json!(["ev.00.>"]), "does not take the subjects ev.>"),
+    ] {
+        let mut config = info["config"].clone();
+        config[setting] = value;
+        let answer = wire.request("$JS.API.STREAM.UPDATE.CABILDO", &config.to_string());
+        assert!(!answer.contains("\"error\""), "{setting}: {answer}");
+        let error = refusal(&nats.url()).await.to_string();
+        assert!(error.contains(complaint) && error.contains("nats stream edit CABILDO"), "{setting}: {error}");
+    }
+    wire.request("$JS.API.STREAM.UPDATE.CABILDO", &info["config"].to_string());
+    assert!(open_journal(&nats.url()).await.is_ok(), "as it was, it is taken");
+}
+
+#[tokio::test]
 async fn many_that_open_at_once_all_succeed() {
     let nats = Nats::start().await;
     let url = nats.url();

@@ -15,7 +15,8 @@ pub(super) struct Address {
     /// The address without credentials, for messages.
     pub(super) shown: String,
     pub(super) stream: String,
-    pub(super) replicas: usize,
+    /// How many servers must keep each event; nothing said: one in a new stream, as it is in one that is there.
+    pub(super) replicas: Option<usize>,
     sync_always: bool,
 }
 
@@ -53,7 +54,7 @@ impl Address {
             login,
             shown: shown.clone(),
             stream: "CABILDO".to_owned(),
-            replicas: 1,
+            replicas: None,
             sync_always: false,
         };
         for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -70,7 +71,7 @@ impl Address {
         match parameter.split_once('=')? {
             ("stream", name) if !name.is_empty() && name.bytes().all(is_name_byte) => name.clone_into(&mut self.stream),
             ("replicas", count) => {
-                self.replicas = count.parse().ok().filter(|count| (1..=REPLICAS_MAX).contains(count))?;
+                self.replicas = Some(count.parse().ok().filter(|count| (1..=REPLICAS_MAX).contains(count))?);
             }
             ("sync", "always") => self.sync_always = true,
             _ => return None,
@@ -83,9 +84,9 @@ impl Address {
         format!("{}_PARKED", self.stream)
     }
 
-    /// What an acknowledgement is worth there.
-    pub(super) const fn durability(&self) -> Durability {
-        match (self.sync_always, self.replicas) {
+    /// What an acknowledgement is worth, given how many servers keep the stream.
+    pub(super) const fn durability(&self, replicas: usize) -> Durability {
+        match (self.sync_always, replicas) {
             (true, _) => Durability::Fsync,
             (false, 2..) => Durability::Replicated,
             (false, _) => Durability::Accepted,
@@ -121,12 +122,13 @@ mod tests {
         assert_eq!(address.shown, "nats://one:4222,two:4333");
         assert_eq!(address.servers.iter().map(ServerAddr::port).collect::<Vec<_>>(), [4222, 4333]);
         assert_eq!((address.stream.as_str(), address.parked_stream().as_str()), ("TOWN", "TOWN_PARKED"));
-        assert_eq!(address.durability(), Durability::Replicated);
+        assert_eq!(address.replicas, Some(3));
+        assert_eq!((address.durability(3), address.durability(1)), (Durability::Replicated, Durability::Accepted));
         assert!(matches!(address.login, Login::User { name, password } if name == "ana" && password == "s@l"));
         let address = Address::parse("tls://secret@one?sync=always").unwrap();
-        assert_eq!(address.durability(), Durability::Fsync);
+        assert_eq!(address.durability(1), Durability::Fsync);
         assert!(matches!(address.login, Login::Token(token) if token == "secret"));
-        assert_eq!(Address::parse("nats://127.0.0.1").unwrap().durability(), Durability::Accepted);
+        assert_eq!(Address::parse("nats://127.0.0.1").unwrap().replicas, None);
     }
 
     #[test]

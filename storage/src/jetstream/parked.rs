@@ -19,7 +19,7 @@ pub(super) fn parked_config(address: &Address) -> Config {
         subjects: vec!["parked.>".to_owned()],
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
-        num_replicas: address.replicas,
+        num_replicas: address.replicas.unwrap_or(1),
         max_messages_per_subject: 1,
         discard: DiscardPolicy::New,
         discard_new_per_subject: true,

@@ -34,7 +34,8 @@ pub(super) struct Server {
 
 struct Running {
     server: Child,
-    /// Kills the server when this process is gone without having done so: it waits for the end of its input.
+    /// Kills the server when this process is gone without having done so: it waits for the end of its input, and
+    /// outlives what a terminal sends to all of them at once.
     watchdog: Child,
 }
 
@@ -109,7 +110,12 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", self.recipe.binary));
         let watchdog = Command::new("sh")
-            .args(["-c", "read -r never; kill -KILL \"$1\"", "watchdog", &server.id().to_string()])
+            .args([
+                "-c",
+                "trap '' HUP INT TERM; read -r never; kill -KILL \"$1\"",
+                "watchdog",
+                &server.id().to_string(),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
