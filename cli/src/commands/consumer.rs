@@ -28,7 +28,7 @@ pub(crate) struct Consumer {
 pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: CancellationToken) -> anyhow::Result<Exit> {
     let places = settings.places(&consumer.places)?;
     refuse_embedded(&places)?;
-    let config = cabildo_consumers::Config { workers: settings.workers(&consumer.workers)? };
+    let config = cabildo_consumers::Config::all(settings.workers(&consumer.workers)?);
     let listener = match settings.metrics_listen(consumer.metrics_listen.as_ref())? {
         Some(address) => Some(bind(address).await?),
         None => None,

@@ -176,7 +176,7 @@ async fn through_journal(
     let (journal, counters, consumers) = if places.journal.folder().is_some() {
         let opened = promptly(&places.journal, open_all(&places)).await?;
         let (journal, counters) = (opened.journal.clone(), opened.counters.clone());
-        let config = cabildo_consumers::Config { workers: settings.workers(&WorkerOptions::default())? };
+        let config = cabildo_consumers::Config::all(settings.workers(&WorkerOptions::default())?);
         let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
         let consumers = cabildo_consumers::run(config, opened.into_consumer_ports(), metrics, end.clone());
         (journal, counters, Some(tokio::spawn(consumers)))

@@ -26,7 +26,10 @@ pub(crate) struct Up {
 /// Runs until `stop`.
 pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -> anyhow::Result<Exit> {
     let places = settings.places(&up.places)?;
-    let config = cabildo_consumers::Config { workers: settings.workers(&up.workers)? };
+    let config = cabildo_consumers::Config {
+        workers: settings.workers(&up.workers)?,
+        projections: cabildo_projections::ALL.to_vec(),
+    };
     let listener = bind(settings.listen(&up.listen)?).await?;
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
 
