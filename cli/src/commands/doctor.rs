@@ -54,6 +54,7 @@ impl Check {
     fn failed(port: Port, address: &Address, error: &anyhow::Error) -> Self {
         let unreachable = Exit::of(error) == Exit::Unreachable;
         let nothing_yet = matches!(error.downcast_ref(), Some(OpenError::Missing(_)));
+        let found = if nothing_yet { format!("there is nothing at {address} yet") } else { format!("{error:#}") };
         let (health, advice) = match (nothing_yet, unreachable) {
             (true, _) => (Health::Warn, "it is made when `cabildo up` runs for the first time".to_owned()),
             (_, true) => {
@@ -62,7 +63,7 @@ impl Check {
             _ => (Health::Fail, String::new()),
         };
         let unreachable = unreachable && health == Health::Fail;
-        Self { unreachable, ..Self::new(port.name(), health, format!("{error:#}"), &advice) }
+        Self { unreachable, ..Self::new(port.name(), health, found, &advice) }
     }
 }
 
@@ -101,9 +102,7 @@ async fn describe(port: Port, address: &Address) -> anyhow::Result<Described> {
     Ok(match port {
         Port::Journal => {
             let journal = promptly(address, cabildo_storage::open_journal_read_only(url)).await?;
-            let mut described = journal.describe().await?;
-            described.push(("last event".to_owned(), journal.head().await?.to_string()));
-            (Some(journal.durability().name()), described)
+            (Some(journal.durability().name()), journal.describe().await?)
         }
         Port::Counters => {
             let counters = promptly(address, cabildo_storage::open_counters_read_only(url)).await?;
@@ -124,7 +123,6 @@ fn described_check(
 ) -> Check {
     let mut found = vec![address.to_string()];
     found.extend(described.iter().map(|(name, value)| format!("{name} {value}")));
-    found.extend(durability.map(|durability| format!("durability {durability}")));
     let (health, advice) = match durability {
         Some("accepted") => (
             Health::Warn,
