@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod conformance_sinks;
 mod jetstream;
 mod servers;
 mod simulation;

@@ -3,3 +3,6 @@
 pub mod counters;
 pub mod documents;
 pub mod journal;
+mod sink;
+
+pub use sink::SinkFixture;

@@ -25,8 +25,8 @@ for k = 2, #KEYS do
     local to = math.min(from + FIELDS, first + counts) - 1
     local held = redis.call('HMGET', KEYS[k], unpack(ARGV, from, to))
     for i = 1, to - from + 1 do
-      local count = held[i]
-      if count and (#count > 18 or not string.find(count, '^%-?%d+$')) then
+      local digits = held[i] and string.match(held[i], '^%-?(%d+)$')
+      if held[i] and (not digits or #digits > 18) then
         return redis.error_reply('ERR ' .. KEYS[k] .. ' holds what is no count, under ' .. ARGV[from + i - 1])
       end
     end

@@ -1,0 +1,4 @@
+//! Every place for counters and for documents passes its port's suite.
+
+mod counters_on_redis;
+mod embedded;
