@@ -67,3 +67,8 @@ mod counters {
     use super::Folder;
     cabildo_storage::counters_conformance!(everyday: Folder::new(), faults: Folder::new());
 }
+
+mod documents {
+    use super::Folder;
+    cabildo_storage::documents_conformance!(everyday: Folder::new(), faults: Folder::new());
+}

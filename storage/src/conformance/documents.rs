@@ -1,1 +1,0 @@
-//! What every place for documents keeps.
