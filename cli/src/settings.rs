@@ -86,6 +86,14 @@ pub(crate) struct WorkerOptions {
     workers: Option<usize>,
 }
 
+/// Where a consumer can be watched.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct MetricsOptions {
+    /// Address of /livez, /readyz and /metrics; port 0 takes any free one [default: not served]
+    #[arg(long, env = "CABILDO_METRICS_LISTEN", value_name = "IP:PORT")]
+    metrics_listen: Option<String>,
+}
+
 /// Which gateway a tool talks to.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct ServerOptions {
@@ -200,8 +208,11 @@ impl Settings {
     }
 
     /// Where a consumer serves its metrics, if anywhere.
-    pub(crate) fn metrics_listen(&self, flag: Option<&String>) -> Result<Option<SocketAddr>, Usage> {
-        flag.or(self.file.metrics_listen.as_ref())
+    pub(crate) fn metrics_listen(&self, options: &MetricsOptions) -> Result<Option<SocketAddr>, Usage> {
+        options
+            .metrics_listen
+            .as_ref()
+            .or(self.file.metrics_listen.as_ref())
             .map(|text| parse_listen(text).map_err(|error| Usage(format!("metrics_listen: {error}"))))
             .transpose()
     }

@@ -6,6 +6,8 @@
     reason = "a test fails by panicking, also in the functions that tests share"
 )]
 
+mod architecture;
+mod cli;
 mod conformance;
 mod conformance_sinks;
 mod jetstream;

@@ -8,7 +8,7 @@ use super::roles::{bind, refuse_embedded};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
 use crate::operation;
-use crate::settings::{PlaceOptions, Settings, WorkerOptions};
+use crate::settings::{MetricsOptions, PlaceOptions, Settings, WorkerOptions};
 
 /// Run the consumers alone: they project events into the views
 ///
@@ -19,9 +19,8 @@ pub(crate) struct Consumer {
     places: PlaceOptions,
     #[command(flatten)]
     workers: WorkerOptions,
-    /// Address of /livez, /readyz and /metrics; port 0 takes any free one [default: not served]
-    #[arg(long, env = "CABILDO_METRICS_LISTEN", value_name = "IP:PORT")]
-    metrics_listen: Option<String>,
+    #[command(flatten)]
+    metrics: MetricsOptions,
 }
 
 /// Runs until `stop`.
@@ -29,7 +28,7 @@ pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: Cancella
     let places = settings.places(&consumer.places)?;
     refuse_embedded(&places)?;
     let config = cabildo_consumers::Config::all(settings.workers(&consumer.workers)?);
-    let listener = match settings.metrics_listen(consumer.metrics_listen.as_ref())? {
+    let listener = match settings.metrics_listen(&consumer.metrics)? {
         Some(address) => Some(bind(address).await?),
         None => None,
     };
