@@ -71,6 +71,8 @@ pub const APPEND_BATCH_EVENTS_MAX: usize = 1_000;
 pub const APPEND_BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most writes to the journal under way at once in one process.
 pub const APPEND_WRITES_IN_FLIGHT_MAX: usize = 4;
+/// Fewest free events that go to a JetStream with `sync_interval: always` as one atomic batch; fewer go one by one.
+pub const APPEND_ATOMIC_EVENTS_MIN: usize = 16;
 /// How long the appender tries again while the journal is down, in milliseconds; then the client gets 503.
 pub const APPEND_RETRY_MS: u64 = 8_000;
 /// How long one write to a broker may take before it counts as failed, in milliseconds.

@@ -205,7 +205,13 @@ async fn append_until_accepted(journal: &Arc<dyn Journal>, event: Append) {
 
 #[tokio::test]
 async fn a_full_journal_refuses_the_new_and_keeps_the_old() {
-    let nats = Nats::start().await;
+    // Atomic batches on the one, single messages on the other.
+    for sync_always in [false, true] {
+        fill_up(&Nats::own_with(sync_always).await).await;
+    }
+}
+
+async fn fill_up(nats: &Nats) {
     let journal = open_journal(&nats.url()).await.unwrap();
     let mut wire = Wire::connect(&nats.url());
     let mut set_room = |bytes: i64| {

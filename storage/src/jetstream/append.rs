@@ -1,9 +1,9 @@
 //! Appending.
 //!
-//! Free events go as one atomic batch where that pays (see [`batches_from`]): one answer, and the server
-//! flushes the batch once. Ruled events go one by one, each with its expectation, without waiting for each other's answer.
-//! A batch that holds an event the server knows already is refused whole; then its events go one by one too, and the
-//! server tells the repeated from the new.
+//! Events go one after the other without waiting for each other's answer; ruled ones carry their expectation. Where the
+//! server flushes every message to disk, many free events go as one atomic batch instead (see [`batches_from`]): it
+//! is flushed as a whole, and one answer tells its place. A batch that holds an event the server knows already is refused
+//! whole; then its events go one by one too, and the server tells the repeated from the new.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,9 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, ErrorCode};
-use cabildo_events::limits::{APPEND_BATCH_EVENTS_MAX, APPEND_WRITE_MS, EVENT_DATA_BYTES_MAX};
+use cabildo_events::limits::{
+    APPEND_ATOMIC_EVENTS_MIN, APPEND_BATCH_EVENTS_MAX, APPEND_WRITE_MS, EVENT_DATA_BYTES_MAX, RETRY_FIRST_MS,
+};
 use cabildo_events::{Envelope, EventId, Position};
 use futures::future::join_all;
 use tokio::time::timeout;
@@ -36,7 +38,7 @@ pub(super) async fn append(journal: &JetStream, batch: Vec<Append>) -> Vec<Answe
             let _turn = journal.writing.acquire().await;
             tokio::join!(
                 write_free(journal, &batch, &plan.free, &mut free),
-                write_ruled(journal, &batch, &plan.ruled, &mut ruled),
+                write_singly(journal, &batch, &plan.ruled, &mut ruled),
             );
         };
         if journal.writes.is_up() {
@@ -95,18 +97,20 @@ impl Plan {
     }
 }
 
-/// How many free events make an atomic batch worth it. A batch is flushed to disk as a whole before it is acknowledged,
-/// whatever the server's setting: that is a gain where every message would be flushed, else a cost.
-const fn batches_from(durability: Durability) -> usize {
+/// From how many free events on an atomic batch is worth it; `None`: never. The server flushes a batch to disk twice before it
+/// acknowledges it, whatever its setting. Where it would flush every message too, a batch wins from about a dozen on; where
+/// it would not, single publishes were faster at every size that was measured.
+const fn batches_from(durability: Durability) -> Option<usize> {
     match durability {
-        Durability::Fsync => 2,
-        Durability::Replicated | Durability::Accepted => 4,
+        Durability::Fsync => Some(APPEND_ATOMIC_EVENTS_MIN),
+        Durability::Replicated | Durability::Accepted => None,
     }
 }
 
 async fn write_free(journal: &JetStream, batch: &[Append], free: &[usize], answers: &mut Answers) {
     for some in free.chunks(APPEND_BATCH_EVENTS_MAX) {
-        if some.len() < batches_from(journal.durability) || !write_atomically(journal, batch, some, answers).await {
+        let atomically = batches_from(journal.durability).is_some_and(|events| some.len() >= events);
+        if !atomically || !write_atomically(journal, batch, some, answers).await {
             write_singly(journal, batch, some, answers).await;
         }
     }
@@ -152,6 +156,7 @@ async fn write_atomically(journal: &JetStream, batch: &[Append], indices: &[usiz
                 code,
                 Some(
                     ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE
+                        | ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT
                         | ErrorCode::ATOMIC_PUBLISH_TOO_MANY_INFLIGHT
                         | ErrorCode::ATOMIC_PUBLISH_DISABLED
                 )
@@ -167,56 +172,46 @@ async fn write_atomically(journal: &JetStream, batch: &[Append], indices: &[usiz
 
 /// Publishes events one after the other without waiting in between; the server keeps their order.
 async fn write_singly(journal: &JetStream, batch: &[Append], indices: &[usize], answers: &mut Answers) {
-    let mut sent = Vec::with_capacity(indices.len());
-    for index in indices {
-        let envelope = &batch[*index].envelope;
-        match send(journal, envelope, headers_of(envelope)).await {
-            Ok(ack) => sent.push(async move { (*index, ack.await) }),
-            Err(error) => answers.push((*index, Err(append_error(&error)))),
+    let mut waiting = indices.to_vec();
+    while !waiting.is_empty() {
+        let mut sent = Vec::with_capacity(waiting.len());
+        for index in waiting.drain(..) {
+            let Append { envelope, expect } = &batch[index];
+            let mut headers = headers_of(envelope);
+            if let Expect::Last(expected) = expect {
+                headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
+            }
+            match send(journal, envelope, headers).await {
+                Ok(ack) => sent.push(async move { (index, ack.await) }),
+                Err(error) => answers.push((index, Err(append_error(&error)))),
+            }
+        }
+        for (index, ack) in join_all(sent).await {
+            match ack {
+                Ok(ack) => answers.push((index, Ok(appended(&ack)))),
+                Err(error) if is_in_process(&error) => waiting.push(index),
+                Err(error) => answers.push((index, looked_into(journal, &batch[index], append_error(&error)).await)),
+            }
+        }
+        if !waiting.is_empty() {
+            tokio::time::sleep(Duration::from_millis(RETRY_FIRST_MS)).await;
         }
     }
-    for (index, ack) in join_all(sent).await {
-        answers.push((index, ack.as_ref().map(appended).map_err(append_error)));
-    }
-}
-
-async fn write_ruled(journal: &JetStream, batch: &[Append], indices: &[usize], answers: &mut Answers) {
-    let mut sent = Vec::with_capacity(indices.len());
-    for index in indices {
-        let Append { envelope, expect } = &batch[*index];
-        let mut headers = headers_of(envelope);
-        let expected = match expect {
-            Expect::Last(expected) => *expected,
-            Expect::Nothing => 0,
-        };
-        headers.insert("Nats-Expected-Last-Subject-Sequence", expected.to_string());
-        match send(journal, envelope, headers).await {
-            Ok(ack) => sent.push(async move { (*index, ruled_answer(journal, envelope, expected, ack.await).await) }),
-            Err(error) => answers.push((*index, Err(append_error(&error)))),
-        }
-    }
-    answers.extend(join_all(sent).await);
 }
 
 /// The server looks at the expectation before it looks whether it knows the id: an event that is written already
 /// conflicts with itself. So a conflict is looked into.
-async fn ruled_answer(
-    journal: &JetStream,
-    envelope: &Envelope,
-    expected: u64,
-    ack: Result<PublishAck, PublishError>,
-) -> Answer {
-    let error = match ack {
-        Ok(ack) => return Ok(appended(&ack)),
-        Err(error) => append_error(&error),
-    };
-    if error != AppendError::Conflict {
-        return Err(error);
-    }
-    let since = ruled_after(journal, &envelope.subject(), expected).await;
+async fn looked_into(journal: &JetStream, append: &Append, error: AppendError) -> Answer {
+    let (AppendError::Conflict, Expect::Last(expected)) = (&error, append.expect) else { return Err(error) };
+    let since = ruled_after(journal, &append.envelope.subject(), expected).await;
     let since = since.map_err(|error| AppendError::Unavailable(error.to_string()))?;
-    let same = since.iter().find(|event| event.envelope.as_ref().is_ok_and(|found| found.id == envelope.id));
-    same.map_or(Err(AppendError::Conflict), |event| Ok(Appended { position: event.position, repeated: true }))
+    let same = since.iter().find(|event| event.envelope.as_ref().is_ok_and(|found| found.id == append.envelope.id));
+    same.map_or(Err(error), |event| Ok(Appended { position: event.position, repeated: true }))
+}
+
+/// Whether a cluster is about to write an event with this id: it will know it in a moment.
+fn is_in_process(error: &PublishError) -> bool {
+    server_error(error).is_some_and(|error| error.error_code() == ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)
 }
 
 async fn publish(

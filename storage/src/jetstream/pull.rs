@@ -11,6 +11,7 @@ use async_nats::{Message, StatusCode, Subscriber};
 use cabildo_events::Timestamp;
 use cabildo_events::limits::{
     READ_ABANDONED_S, READ_IDLE_MS, READ_PAGE_EVENTS, READ_STALLED_MS, READ_WINDOW_BYTES, READ_WINDOW_EVENTS,
+    RETRY_FIRST_MS,
 };
 use futures::{FutureExt, StreamExt};
 use tokio::task::unconstrained;
@@ -42,6 +43,8 @@ pub(super) struct Pull {
     outstanding: usize,
     /// Whether the server sent nothing at all for the last question because of the window in bytes.
     starved: bool,
+    /// Whether the last question reached nobody.
+    unheard: bool,
     /// How many the consumer delivered: a leap means a loss.
     delivered: u64,
     after: u64,
@@ -86,6 +89,7 @@ impl Pull {
             consumer,
             outstanding: 0,
             starved: false,
+            unheard: false,
             delivered: 0,
             after,
             until,
@@ -121,6 +125,12 @@ impl Pull {
             {
                 self.take(message.ok_or_else(lost)?, &mut page)?;
             }
+            if std::mem::take(&mut self.unheard) {
+                if Instant::now() >= stalled_at {
+                    return Err(ReadError::Unavailable("nobody answers an ordered read".to_owned()));
+                }
+                tokio::time::sleep(Duration::from_millis(RETRY_FIRST_MS)).await;
+            }
             self.ask_for_more().await?;
         }
         Ok(page)
@@ -154,6 +164,12 @@ impl Pull {
         match status.as_u16() {
             // A sign of life.
             100 => Ok(()),
+            // In a cluster the consumer may be on another server, and word of it not here yet.
+            503 if self.delivered == 0 => {
+                self.outstanding = self.outstanding.saturating_sub(HALF_WINDOW_EVENTS);
+                self.unheard = true;
+                Ok(())
+            }
             409 if !window_full && lower != "batch completed" => {
                 Err(ReadError::Unavailable(format!("the server ended a read: {description}")))
             }

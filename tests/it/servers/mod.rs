@@ -4,6 +4,7 @@
 //! instead, where they need not stop it; there, each test has a prefix or database of its own, and NATS is used by one test
 //! at a time, with the streams of the last one removed first.
 
+mod nats_cluster;
 mod nats_wire;
 mod process;
 
@@ -12,6 +13,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use nats_cluster::NatsCluster;
 pub(crate) use nats_wire::Wire;
 use process::{Recipe, Server};
 use tokio::sync::{Mutex, OwnedMutexGuard};

@@ -53,11 +53,12 @@ pub trait Fixture: Send + Sync {
     async fn write_foreign(&self, subject: &str, data: &[u8]) -> bool;
 }
 
-/// Makes a test of every rule, each with a fixture of its own: `journal_conformance!(MyFixture::new().await)`.
+/// Makes a test of every rule, each with a fixture of its own: `journal_conformance!(MyFixture::new().await)`; or of some
+/// rules: `journal_conformance!(MyFixture::new().await; an_event_is_parked_once)`.
 #[macro_export]
 macro_rules! journal_conformance {
     ($fixture:expr) => {
-        $crate::journal_conformance! { @cases $fixture;
+        $crate::journal_conformance! { $fixture;
             a_batch_of_free_events_keeps_its_order
             what_is_acknowledged_first_stands_first
             concurrent_appends_are_each_there_once
@@ -88,7 +89,7 @@ macro_rules! journal_conformance {
             what_was_acknowledged_survives_a_crash_in_the_middle
         }
     };
-    (@cases $fixture:expr; $($case:ident)*) => {
+    ($fixture:expr; $($case:ident)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
