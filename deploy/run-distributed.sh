@@ -36,6 +36,14 @@ start() {
   pids+=($!)
 }
 
+# A server that is there already would be taken for ours, and its data with it.
+for port in "$NATS_PORT" "$REDIS_PORT" "$MONGODB_PORT"; do
+  if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    echo "something listens on port $port already: stop it, or set NATS_PORT, REDIS_PORT or MONGODB_PORT" >&2
+    exit 1
+  fi
+done
+
 # Waits until a port answers, at most 30 s, and fails at once if the server has gone.
 await() {
   local name=$1 port=$2 pid=${pids[-1]}
@@ -51,7 +59,7 @@ await() {
 
 start nats nats-server --addr 127.0.0.1 --port "$NATS_PORT" --jetstream --store_dir "$DATA/nats"
 await nats "$NATS_PORT"
-start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$PWD/$DATA/redis" --appendonly yes
+start redis redis-server --bind 127.0.0.1 --port "$REDIS_PORT" --dir "$DATA/redis" --appendonly yes
 await redis "$REDIS_PORT"
 start mongodb mongod --bind_ip 127.0.0.1 --port "$MONGODB_PORT" --dbpath "$DATA/mongodb"
 await mongodb "$MONGODB_PORT"

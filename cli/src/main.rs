@@ -52,7 +52,10 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         _ => {}
     }
     let settings = settings::Settings::read(&arguments.general)?;
-    logging::start(&settings, if arguments.command.is_role() { "info" } else { "warn" })?;
+    logging::start(
+        &settings,
+        if arguments.command.is_role() { "info,async_nats=warn" } else { "warn,async_nats=error" },
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(dispatch(arguments.command, &settings));
     runtime.shutdown_timeout(Duration::from_millis(RUNTIME_STOP_MS));

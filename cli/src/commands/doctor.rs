@@ -45,8 +45,8 @@ struct Check {
 }
 
 impl Check {
-    fn new(check: &str, health: Health, found: impl ToString, advice: &str) -> Self {
-        let (check, found, advice) = (check.to_owned(), found.to_string(), advice.to_owned());
+    fn new(check: &str, health: Health, found: &str, advice: &str) -> Self {
+        let (check, found, advice) = (check.to_owned(), found.to_owned(), advice.to_owned());
         Self { check, health, found, advice, unreachable: false }
     }
 
@@ -63,14 +63,14 @@ impl Check {
             _ => (Health::Fail, String::new()),
         };
         let unreachable = unreachable && health == Health::Fail;
-        Self { unreachable, ..Self::new(port.name(), health, found, &advice) }
+        Self { unreachable, ..Self::new(port.name(), health, &found, &advice) }
     }
 }
 
 /// Runs every check; one that fails does not stop the others.
 pub(crate) async fn run(settings: &Settings, doctor: &Doctor) -> anyhow::Result<Exit> {
     let places = settings.places(&doctor.places)?;
-    let mut checks = vec![Check::new("cabildo", Health::Ok, format!("version {}", env!("CARGO_PKG_VERSION")), "")];
+    let mut checks = vec![Check::new("cabildo", Health::Ok, concat!("version ", env!("CARGO_PKG_VERSION")), "")];
     let mut folders = Vec::new();
     for (port, address) in
         [(Port::Journal, &places.journal), (Port::Counters, &places.counters), (Port::Documents, &places.documents)]
@@ -130,7 +130,7 @@ fn described_check(
         ),
         _ => (Health::Ok, ""),
     };
-    Check::new(port.name(), health, found.join("\n"), advice)
+    Check::new(port.name(), health, &found.join("\n"), advice)
 }
 
 /// Whether the data folder, or the nearest one above it that exists, can be written to: by writing.
@@ -146,7 +146,7 @@ fn writable(folder: &Path) -> Check {
         Err(error) => Check::new(
             &name,
             Health::Fail,
-            error,
+            &error.to_string(),
             "give this user the right to write there, or choose another folder with --data",
         ),
     }
