@@ -163,6 +163,8 @@ pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
 pub const OPERATION_CONNECTIONS_MAX: usize = 64;
 /// How long a consumer's `/readyz` waits for the journal and the sinks, in milliseconds; then it is not ready.
 pub const READY_CHECK_MS: u64 = 2_000;
+/// Free space of a disk under which `cabildo doctor` warns, in bytes.
+pub const DISK_FREE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
 /// Longest line of an import, in bytes; a longer one stops it. Above the largest event with its attributes.
 pub const IMPORT_LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Aggregates whose last ruled event an import keeps in mind; past it the journal is asked.

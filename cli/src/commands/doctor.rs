@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cabildo_events::limits::DISK_FREE_BYTES_WARN;
 use cabildo_storage::OpenError;
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Serialize;
@@ -139,16 +140,20 @@ fn writable(folder: &Path) -> Check {
     let existing = folder.ancestors().find(|path| path.exists() && !path.as_os_str().is_empty());
     let existing = existing.unwrap_or(Path::new("."));
     let probe = existing.join(format!(".cabildo-doctor-{}", uuid::Uuid::now_v7().simple()));
-    let written = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe));
-    match written {
-        Ok(()) if folder.exists() => Check::new(&name, Health::Ok, "can be written to", ""),
-        Ok(()) => Check::new(&name, Health::Ok, "is not there yet and can be made", ""),
-        Err(error) => Check::new(
-            &name,
-            Health::Fail,
-            &error.to_string(),
-            "give this user the right to write there, or choose another folder with --data",
-        ),
+    if let Err(error) = std::fs::write(&probe, b"probe").and_then(|()| std::fs::remove_file(&probe)) {
+        let advice = "give this user the right to write there, or choose another folder with --data";
+        return Check::new(&name, Health::Fail, &error.to_string(), advice);
+    }
+    let found = if folder.exists() { "can be written to" } else { "is not there yet and can be made" };
+    let free = match rustix::fs::statvfs(existing) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(error) => return Check::new(&name, Health::Warn, &format!("{found}; its free space: {error}"), ""),
+    };
+    let found = format!("{found}, {} free", indicatif::HumanBytes(free));
+    if free < DISK_FREE_BYTES_WARN {
+        Check::new(&name, Health::Warn, &found, "free some space: with none left nothing more can be recorded")
+    } else {
+        Check::new(&name, Health::Ok, &found, "")
     }
 }
 

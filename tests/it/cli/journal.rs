@@ -98,6 +98,21 @@ async fn tail_filters_and_bounds() {
 }
 
 #[tokio::test]
+async fn a_follower_prints_what_another_process_appends() {
+    let folder = imported().await;
+    let mut command = cabildo(folder.path(), &["events", "tail", "-f", "--type", "poll.*", "-n", "1", "-o", "raw"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line in time").unwrap();
+    assert_eq!(next().await.as_deref(), Some("{}"), "the last one that is there: the poll was closed");
+    let room = EVENTS[2].replace("000000000003", "000000000013").replace("chat/lobby", "chat/backstage");
+    let late = EVENTS[1].replace("000000000002", "000000000012");
+    std::fs::write(folder.path().join("more.ndjson"), format!("{room}\n{late}\n")).unwrap();
+    run(folder.path(), &["events", "import", "more.ndjson", "--append"]).await.expect(0);
+    assert!(next().await.is_some_and(|line| line.contains("Alux Nahual")), "what was appended and matches");
+}
+
+#[tokio::test]
 async fn a_reader_that_has_seen_enough_ends_an_export_quietly() {
     let folder = tempfile::tempdir().unwrap();
     // More than a pipe holds.
