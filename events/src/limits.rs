@@ -133,10 +133,10 @@ pub const PREFIX_BYTES_MAX: usize = 64;
 pub const BODY_DEPTH_MAX: usize = 64;
 /// Most names in one object of a body that is kept as a sub-document; with more it is kept as text.
 pub const BODY_KEYS_MAX: usize = 256;
-/// Most documents replaced by one command; more take several.
-pub const REPLACE_DOCUMENTS_MAX: usize = 1_000;
-/// Most bytes of documents replaced by one command (MongoDB ends at 16 MiB); more take several.
-pub const REPLACE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most documents written by one command; more take several.
+pub const WRITE_DOCUMENTS_MAX: usize = 5_000;
+/// Most bytes of documents written by one command (MongoDB ends at 16 MiB); more take several.
+pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Increments from this on are refused, so that a sum of them cannot run over.
 pub const INCREMENT_MAX: u64 = 1_000_000_000_000_000_000;
 /// How often a process that only reads an embedded journal looks for what another process wrote, in milliseconds.

@@ -6,7 +6,7 @@ use ::mongodb::bson::oid::ObjectId;
 use ::mongodb::bson::{Bson, Document as BsonDocument, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
 use ::mongodb::error::{Error, ErrorKind, WriteFailure};
 use ::mongodb::{Collection, Database};
-use cabildo_events::limits::{REPLACE_BYTES_MAX, REPLACE_DOCUMENTS_MAX};
+use cabildo_events::limits::{WRITE_BYTES_MAX, WRITE_DOCUMENTS_MAX};
 use cabildo_events::{Lane, Position};
 use cabildo_projections::{Document, DocumentChange, ProjectionId};
 
@@ -159,8 +159,14 @@ impl Writes {
 
     /// Writes the documents; `false` if one of them is not where this batch may take it from, nor where it takes it.
     pub(super) async fn write(self, database: &Database, name: &str) -> Result<bool, SinkError> {
-        let mut in_doubt = insert(&database.collection(name), &self.inserts, self.fresh).await?;
-        for chunk in chunks(&self.replaces) {
+        let mut in_doubt: Vec<Written> = Vec::new();
+        let mut first = 0;
+        for chunk in chunks(&self.inserts, |row| row.as_bytes().len()) {
+            let there = insert(database, name, chunk).await?;
+            in_doubt.extend(there.into_iter().filter_map(|index| self.fresh.get(&(first + index)).cloned()));
+            first += chunk.len();
+        }
+        for chunk in chunks(&self.replaces, |replace| replace.row.as_bytes().len()) {
             if replace(database, name, chunk).await? < chunk.len() {
                 in_doubt.extend(chunk.iter().map(|replace| replace.written.clone()));
             }
@@ -173,41 +179,42 @@ fn number(position: Position) -> Result<i64, SinkError> {
     layout::number(position).ok_or_else(|| unavailable(format!("position {position} is past what can be kept")))
 }
 
-/// Inserts; answers which of the fresh documents were there already.
-async fn insert(
-    collection: &Collection<RawDocumentBuf>,
-    rows: &[RawDocumentBuf],
-    mut fresh: BTreeMap<usize, Written>,
-) -> Result<Vec<Written>, SinkError> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let answer = within_bound(async { Ok(collection.insert_many(rows).ordered(false).await) }).await?;
-    let Err(error) = answer else { return Ok(Vec::new()) };
-    match &*error.kind {
-        ErrorKind::InsertMany(failed) if failed.write_concern_error.is_none() => {
-            let errors = failed.write_errors.as_deref().unwrap_or_default();
-            match errors.iter().find(|error| error.code != DUPLICATE) {
-                Some(error) => Err(unavailable(format!("a document is refused: {}", error.message))),
-                None => Ok(errors.iter().filter_map(|error| fresh.remove(&error.index)).collect()),
-            }
-        }
-        kind => Err(unavailable(kind.to_string())),
-    }
-}
-
-/// Cuts replacements into commands.
-fn chunks(mut replaces: &[Replace]) -> impl Iterator<Item = &[Replace]> {
+/// Cuts rows into commands.
+fn chunks<T>(mut rest: &[T], bytes_of: impl Fn(&T) -> usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fit = replaces.iter().take(REPLACE_DOCUMENTS_MAX).take_while(|replace| {
-            bytes += replace.row.as_bytes().len();
-            bytes <= REPLACE_BYTES_MAX
+        let fit = rest.iter().take(WRITE_DOCUMENTS_MAX).take_while(|row| {
+            bytes += bytes_of(row);
+            bytes <= WRITE_BYTES_MAX
         });
-        let (chunk, rest) = replaces.split_at(fit.count().max(1).min(replaces.len()));
-        replaces = rest;
+        let (chunk, further) = rest.split_at(fit.count().max(1).min(rest.len()));
+        rest = further;
         if chunk.is_empty() { None } else { Some(chunk) }
     })
+}
+
+/// Inserts what is not there; answers which were there already. A command of our own, because the driver's `insert_many`
+/// encodes each document twice more.
+async fn insert(database: &Database, name: &str, rows: &[RawDocumentBuf]) -> Result<Vec<usize>, SinkError> {
+    let mut documents = RawArrayBuf::new();
+    rows.iter().for_each(|row| documents.push(&**row));
+    let command = rawdoc! {
+        "insert": name,
+        "documents": documents,
+        "ordered": false,
+        "writeConcern": { "w": "majority", "j": true },
+    };
+    let answer = within_bound(database.run_raw_command(command)).await?;
+    if answer.contains_key("writeConcernError") {
+        return Err(unavailable(format!("documents are not safe: {answer}")));
+    }
+    let Ok(errors) = answer.get_array("writeErrors") else { return Ok(Vec::new()) };
+    let there = errors.iter().map(|error| {
+        let error = error.as_document().filter(|error| error.get_i32("code").is_ok_and(|code| code == DUPLICATE))?;
+        usize::try_from(error.get_i32("index").ok()?).ok()
+    });
+    let refused = || unavailable(format!("documents are refused: {}", errors.first().unwrap_or(&Bson::Null)));
+    there.collect::<Option<_>>().ok_or_else(refused)
 }
 
 /// Replaces each document that still is the one that was read; answers how many.

@@ -4,20 +4,35 @@
 //! Whether it can is not reasoned but tried: the sub-document is written as JSON again and compared. What fails is, for example,
 //! text with white space, a number past 64 bits, or one written `1e3`.
 
-use std::fmt;
+use std::{fmt, io};
 
 use ::mongodb::bson::raw::CStr;
 use ::mongodb::bson::{RawArray, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf};
 use cabildo_events::limits::{BODY_DEPTH_MAX, BODY_KEYS_MAX};
+use serde::Serialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, SerializeMap, SerializeSeq, Serializer};
-use serde::{Deserialize, Serialize};
 
 /// The sub-document that stands for a JSON text, if there is one.
 pub(super) fn to_bson(json: &str) -> Option<RawDocumentBuf> {
     let mut reader = serde_json::Deserializer::from_str(json);
     let Ok(RawBson::Document(body)) = (Value { depth: 0 }).deserialize(&mut reader) else { return None };
-    (to_json(&body).as_deref() == Some(json)).then_some(body)
+    let mut rest = Expected(json.as_bytes());
+    let same = serde_json::to_writer(&mut rest, &Json(RawBsonRef::Document(&body))).is_ok() && rest.0.is_empty();
+    same.then_some(body)
+}
+
+/// Takes what is written only as long as it is this.
+struct Expected<'a>(&'a [u8]);
+
+impl io::Write for Expected<'_> {
+    fn write(&mut self, written: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(written).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(written.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The JSON text of a sub-document; `None` if it holds what JSON has not.
@@ -81,24 +96,21 @@ impl<'de> Visitor<'de> for Value {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<RawBson, A::Error> {
         let inner = self.deeper()?;
         let mut document = RawDocumentBuf::new();
-        let mut count = 0;
-        while let Some(key) = fields.next_key::<Key>()? {
-            count += 1;
+        let mut names: Vec<String> = Vec::new();
+        while let Some(name) = fields.next_key::<String>()? {
             // MongoDB gives a meaning of its own to dollars and dots in names, and none to a name that comes twice.
-            let special = key.0.starts_with('$') || key.0.contains('.') || count > BODY_KEYS_MAX;
-            if special || document.get(&key.0).map_err(A::Error::custom)?.is_some() {
+            let special = name.starts_with('$') || name.contains('.') || names.contains(&name);
+            if special || names.len() == BODY_KEYS_MAX {
                 return Err(A::Error::custom("no name for a field"));
             }
             let value = fields.next_value_seed(inner)?;
-            let name: &CStr = key.0.as_str().try_into().map_err(A::Error::custom)?;
-            document.append(name, value);
+            let key: &CStr = name.as_str().try_into().map_err(A::Error::custom)?;
+            document.append(key, value);
+            names.push(name);
         }
         Ok(RawBson::Document(document))
     }
 }
-
-#[derive(Deserialize)]
-struct Key(String);
 
 struct Json<'a>(RawBsonRef<'a>);
 
