@@ -51,6 +51,8 @@ pub(super) struct Pull {
     until: u64,
 }
 
+/// How often a read looks for more before it hands out a small page.
+const READ_LOOKS: usize = 4;
 const HALF_WINDOW_EVENTS: usize = READ_WINDOW_EVENTS / 2;
 
 impl Pull {
@@ -119,11 +121,18 @@ impl Pull {
                     _ => self.after = self.until,
                 },
             }
-            while page.len() < READ_PAGE_EVENTS
-                && self.after < self.until
-                && let Some(message) = unconstrained(self.subscriber.next()).now_or_never()
-            {
-                self.take(message.ok_or_else(lost)?, &mut page)?;
+            for _ in 0..READ_LOOKS {
+                while page.len() < READ_PAGE_EVENTS
+                    && self.after < self.until
+                    && let Some(message) = unconstrained(self.subscriber.next()).now_or_never()
+                {
+                    self.take(message.ok_or_else(lost)?, &mut page)?;
+                }
+                if page.len() >= READ_PAGE_EVENTS / 8 || self.after >= self.until {
+                    break;
+                }
+                // More is certainly under way: let the connection read it, for a page of four costs as much as one of four hundred.
+                tokio::task::yield_now().await;
             }
             if std::mem::take(&mut self.unheard) {
                 if Instant::now() >= stalled_at {
