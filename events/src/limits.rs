@@ -41,6 +41,15 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 pub const H2_STREAMS_MAX: u32 = 256;
 /// Most live listeners (server-sent events) of one gateway; one more is 503.
 pub const LISTENERS_MAX: usize = 2_000;
+/// How long a client may take nothing of what is being sent to it, in milliseconds; then its connection is cut. A live
+/// listener that was cut off resumes by position.
+pub const WRITE_STALL_MS: u64 = 30_000;
+/// Silence on a live stream after which a comment is sent, in milliseconds, so that proxies keep it open.
+pub const LIVE_COMMENT_MS: u64 = 15_000;
+/// Time between two pings of an HTTP/2 connection, in milliseconds; a ping unanswered for as long closes it.
+pub const H2_PING_MS: u64 = 20_000;
+/// How long `/readyz` waits for the answer of one port, in milliseconds; then that port counts as down.
+pub const READY_CHECK_MS: u64 = 1_000;
 /// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 200;
 
@@ -58,6 +67,16 @@ pub const LIVE_TALLY_MS: u64 = 200;
 pub const LIVE_QUEUE_EVENTS_MAX: usize = 4_096;
 /// Aggregates whose state a gateway keeps at hand; the one unused for longest goes first.
 pub const STATES_CACHED_MAX: usize = 10_000;
+/// Longest time that a histogram of events spans, in hours; more asked for is 422.
+pub const HITS_HOURS_MAX: i64 = 168;
+/// Most buckets of a histogram of events; more asked for is 422: take a larger step.
+pub const HITS_BUCKETS_MAX: i64 = 10_080;
+/// Most event types that one request may filter by; more is 422.
+pub const KINDS_MAX: usize = 32;
+/// Longest text to search for, in characters; a longer one is 422.
+pub const SEARCH_CHARS_MAX: usize = 200;
+/// Longest id that the gateway makes of a name, in characters; the rest of the name is left out.
+pub const SLUG_CHARS_MAX: usize = 60;
 /// Longest run of a search in the record, in milliseconds; then it answers with what it found and how far it got.
 pub const SEARCH_MS: u64 = 5_000;
 

@@ -1,12 +1,35 @@
 //! HTTP, server-sent events, and the live fan-out.
+//!
+//! A connection passes the accept loop ([`serve`]), the edge (who may ask, measuring, problem documents), and ends at an
+//! operation of [`routes`]. Writes go to the [`Commands`] port and answer with a position; reads go to the views and may
+//! wait for a position ([`fresh`]).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use cabildo_events::limits;
 use cabildo_storage::{Commands, Counters, Documents, Journal, Live};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+mod answer;
+mod body;
+mod call;
+mod edge;
+mod fresh;
 mod metrics;
+mod openapi;
+mod params;
+mod problem;
+mod routes;
+mod serve;
+mod slug;
+mod sse;
+mod stall;
+mod table;
+mod tallies;
+
 pub use metrics::Metrics;
 
 /// What the gateway reads and writes.
@@ -29,21 +52,73 @@ pub struct Ports {
 pub struct Config {
     /// Adapters in force, by port, for `/readyz`: for example `journal` and `file:./data`. Without credentials.
     pub adapters: Vec<(&'static str, String)>,
-    /// Renders every metric of the process in the Prometheus text format.
+    /// Renders every metric of the process in the OpenMetrics text format.
     pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// How long clients may take. `Patience::default()` unless there is a reason.
+    pub patience: Patience,
+}
+
+/// How long clients may take; by default what `limits` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// To send a request head; then the connection is closed.
+    pub header_read: Duration,
+    /// To send a request body; then 408.
+    pub body_read: Duration,
+    /// To take anything of what is being sent to them; then the connection is cut.
+    pub write_stall: Duration,
+    /// To finish after the shutdown; then the connections that are left are cut.
+    pub drain: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_millis(limits::HEADER_READ_MS),
+            body_read: Duration::from_millis(limits::BODY_READ_MS),
+            write_stall: Duration::from_millis(limits::WRITE_STALL_MS),
+            drain: Duration::from_millis(limits::DRAIN_MS),
+        }
+    }
+}
+
+/// What the operations share.
+pub(crate) struct Gateway {
+    pub(crate) ports: Ports,
+    pub(crate) config: Config,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) listeners: Arc<Semaphore>,
+    pub(crate) tallies: tallies::Tallies,
+    /// Whether only this machine can reach it: then the gateway answers to loopback names only.
+    pub(crate) loopback: bool,
 }
 
 /// Serves until `shutdown`, then finishes what is under way (for at most `limits::DRAIN_MS`).
 ///
+/// Everyone who can connect may do everything. On a loopback address that means everyone on this machine, so the gateway
+/// keeps out the pages of other sites that a browser on this machine may show: it answers to loopback names only (421
+/// otherwise, against DNS rebinding), and it grants cross-origin access to pages served from this machine alone.
+///
 /// # Errors
-/// When the listener fails for good.
+/// When the listener has no address, which is to say that it is no listener.
 pub async fn run(
-    _listener: TcpListener,
-    _config: Config,
-    _ports: Ports,
-    _metrics: Arc<Metrics>,
+    listener: TcpListener,
+    config: Config,
+    ports: Ports,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    shutdown.cancelled().await;
+    let loopback = listener.local_addr()?.ip().is_loopback();
+    let gateway = Arc::new(Gateway {
+        tallies: tallies::Tallies::new(ports.clone()),
+        ports,
+        config,
+        metrics,
+        stopping: shutdown,
+        listeners: Arc::new(Semaphore::new(limits::LISTENERS_MAX)),
+        loopback,
+    });
+    serve::serve(listener, &gateway).await;
     Ok(())
 }

@@ -1,0 +1,90 @@
+//! Answers: JSON, receipts, pages.
+
+use std::fmt::Write;
+
+use cabildo_events::Position;
+use cabildo_storage::Receipt;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use warp::reply::Response;
+
+use crate::problem::Problem;
+
+/// The last event that is in an answer, or that a write made.
+pub(crate) const POSITION: HeaderName = HeaderName::from_static("cabildo-position");
+/// `true` if the view had not reached `Cabildo-Min-Position` in time.
+pub(crate) const STALE: HeaderName = HeaderName::from_static("cabildo-stale");
+
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An operation's outcome as the response that the edge finishes.
+pub(crate) fn finish(outcome: Result<Response, Problem>) -> Response {
+    outcome.unwrap_or_else(Problem::into_response)
+}
+
+/// 200 with a JSON body.
+pub(crate) fn json<T: Serialize>(body: &T) -> Result<Response, Problem> {
+    let bytes = serde_json::to_vec(body).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Problem::new(&crate::problem::INTERNAL, "the answer could not be written")
+    })?;
+    Ok(raw_json(bytes))
+}
+
+/// 200 with a body that is JSON already.
+pub(crate) fn raw_json(bytes: impl Into<bytes::Bytes>) -> Response {
+    let mut response = Response::new(bytes.into().into());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// What a write answers, beside the ids of the thing.
+#[derive(Serialize)]
+pub(crate) struct Written<T> {
+    #[serde(flatten)]
+    pub(crate) ids: T,
+    position: Position,
+    durability: &'static str,
+    repeated: bool,
+}
+
+/// The answer to a command that was granted: 201 with `Location` if something came to be, else 200.
+pub(crate) fn written<T: Serialize>(receipt: &Receipt, ids: T, location: Option<&str>) -> Result<Response, Problem> {
+    let (position, durability) = (receipt.position, receipt.durability.name());
+    let mut response = json(&Written { ids, position, durability, repeated: receipt.repeated })?;
+    put(&mut response, POSITION, &position.to_string());
+    if let Some(location) = location {
+        *response.status_mut() = StatusCode::CREATED;
+        put(&mut response, header::LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// Says at which position of its lane a view was read, and whether the client asked for a later one.
+pub(crate) fn mark(response: &mut Response, watermark: Option<u64>, fresh: bool) {
+    if let Some(seq) = watermark {
+        put(response, POSITION, &Position::at(seq).to_string());
+    }
+    if !fresh {
+        put(response, STALE, "true");
+    }
+}
+
+/// `Link` headers (RFC 8288): the pages before and after.
+pub(crate) fn link(response: &mut Response, links: &[(&str, String)]) {
+    let mut value = String::new();
+    for (relation, address) in links {
+        let comma = if value.is_empty() { "" } else { ", " };
+        let _ = write!(value, "{comma}<{address}>; rel=\"{relation}\"");
+    }
+    if !value.is_empty() {
+        put(response, header::LINK, &value);
+    }
+}
+
+fn put(response: &mut Response, name: HeaderName, value: &str) {
+    // Positions, escaped addresses and fixed words: all of it is visible ASCII.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,147 @@
+//! A request, as far as every operation looks at it the same way.
+
+use std::sync::Arc;
+
+use cabildo_events::limits::{ID_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use cabildo_events::{Actor, EventId, Position, Timestamp};
+use cabildo_storage::Circumstances;
+use http::{HeaderMap, header};
+use uuid::Uuid;
+use warp::Filter;
+
+use crate::params::Params;
+use crate::problem::{self, Problem};
+use crate::Gateway;
+
+/// The request's id, as logs and problem documents name it.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// What every operation gets.
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) headers: HeaderMap,
+    query: String,
+}
+
+/// Takes the parts of a request that every operation may look at.
+pub(crate) fn call(
+    gateway: Arc<Gateway>,
+) -> impl Filter<Extract = (Call,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static {
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+    warp::header::headers_cloned().and(query).map(move |headers, query| Call { gateway: gateway.clone(), headers, query })
+}
+
+impl Call {
+    pub(crate) fn params(&self) -> Result<Params, Problem> {
+        Params::parse(&self.query)
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        let Some(value) = self.headers.get(name) else { return Ok(None) };
+        let text = std::str::from_utf8(value.as_bytes());
+        text.map(Some).map_err(|_| Problem::new(&problem::INVALID_UTF8, "a header is not UTF-8").field(name))
+    }
+
+    /// Whether the client asked for this media type by name.
+    pub(crate) fn asks_for(&self, media: &str) -> bool {
+        let ranges = self.headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+        ranges
+            .flat_map(|value| value.split(','))
+            .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
+    }
+
+    /// The position that a view must have reached for this client to see its own writes.
+    pub(crate) fn min_position(&self) -> Result<Option<Position>, Problem> {
+        self.position("cabildo-min-position")
+    }
+
+    /// Where a live stream was left.
+    pub(crate) fn last_event_id(&self) -> Result<Option<Position>, Problem> {
+        self.position("last-event-id")
+    }
+
+    fn position(&self, name: &'static str) -> Result<Option<Position>, Problem> {
+        let text = self.text(name)?.filter(|text| !text.is_empty());
+        text.map(|text| text.trim().parse().map_err(|error| Problem::bad_value(name, error))).transpose()
+    }
+
+    /// The client's key for this very wish.
+    pub(crate) fn idempotency_key(&self) -> Result<Option<String>, Problem> {
+        let name = "idempotency-key";
+        let Some(key) = self.text(name)? else { return Ok(None) };
+        let length = key.chars().count();
+        if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&length) {
+            let detail = format!("a key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters, this one {length}");
+            return Err(Problem::bad_value(name, detail));
+        }
+        Ok(Some(key.to_owned()))
+    }
+
+    /// Under which circumstances the client wishes something.
+    pub(crate) fn circumstances(&self, actor: Option<&str>) -> Result<Circumstances, Problem> {
+        Ok(Circumstances {
+            idempotency_key: self.idempotency_key()?,
+            time: now(),
+            actor: actor.and_then(to_actor),
+            correlation: self.request_id(),
+            causation: None,
+            traceparent: self.headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(traceparent),
+        })
+    }
+
+    fn request_id(&self) -> Option<EventId> {
+        let id = self.headers.get(REQUEST_ID)?.to_str().ok()?;
+        Uuid::parse_str(id).ok().map(EventId)
+    }
+}
+
+/// The gateway's clock, to the microsecond.
+pub(crate) fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
+/// A name may be longer than an actor may: the record keeps what fits.
+fn to_actor(name: &str) -> Option<Actor> {
+    name.chars().take(ID_BYTES_MAX).collect::<String>().try_into().ok()
+}
+
+/// Keeps a W3C trace context (version 00) and drops anything else, as the recommendation asks.
+fn traceparent(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else { return None };
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let zero = |part: &str| part.bytes().all(|b| b == b'0');
+    let sound = version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && !zero(trace) && !zero(parent);
+    sound.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sound_trace_context_is_kept() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(good).as_deref(), Some(good));
+        for bad in [
+            "",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert_eq!(traceparent(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_still_somebody() {
+        assert_eq!(to_actor(&"ñ".repeat(200)).unwrap().as_str().chars().count(), 128);
+        assert_eq!(to_actor("Ana").unwrap().as_str(), "Ana");
+    }
+}

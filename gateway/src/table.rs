@@ -1,0 +1,165 @@
+//! Every operation of the gateway, once: what the edge measures by, what `Allow` lists, what the OpenAPI document says.
+
+use http::Method;
+
+use crate::problem::Problem;
+use crate::problem::{METHOD_NOT_ALLOWED, NO_SUCH_ROUTE};
+
+/// What an operation answers with when all is well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Success {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Its media types, the default first, each with the name of its schema (or none: text).
+    pub(crate) media: &'static [(&'static str, Option<&'static str>)],
+}
+
+/// One method at one address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    pub(crate) method: &'static str,
+    /// The address, with `{…}` for what varies.
+    pub(crate) route: &'static str,
+    /// Its name in the OpenAPI document.
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    /// Names of its query parameters; `openapi` knows each of them.
+    pub(crate) query: &'static [&'static str],
+    /// Names of its request headers; `openapi` knows each of them.
+    pub(crate) headers: &'static [&'static str],
+    /// Name of the schema of its body.
+    pub(crate) body: Option<&'static str>,
+    pub(crate) success: Success,
+    /// Statuses of its problems, beside those that any operation may have.
+    pub(crate) problems: &'static [u16],
+}
+
+const fn answers(status: u16, media: &'static [(&'static str, Option<&'static str>)]) -> Success {
+    Success { status, media }
+}
+
+const JSON: &str = "application/json";
+const EVENT_STREAM: &str = "text/event-stream";
+const NDJSON: &str = "application/x-ndjson";
+const WRITE: &[&str] = &["Idempotency-Key", "traceparent"];
+const READ: &[&str] = &["Cabildo-Min-Position"];
+const PAGE: &[&str] = &["before", "after", "limit"];
+
+macro_rules! operations {
+    ($($method:literal $route:literal $id:ident $summary:literal
+       query $query:expr; headers $headers:expr; body $body:expr; $success:expr; problems $problems:expr;)*) => {
+        /// Every operation.
+        pub(crate) static OPERATIONS: &[Operation] = &[$(Operation {
+            method: $method, route: $route, id: stringify!($id), summary: $summary,
+            query: $query, headers: $headers, body: $body, success: $success, problems: $problems,
+        },)*];
+    };
+}
+
+operations! {
+    "POST" "/api/v1/rooms" open_room "Open a room"
+        query &[]; headers WRITE; body Some("OpenRoom"); answers(201, &[(JSON, Some("RoomWritten"))]); problems &[409];
+    "GET" "/api/v1/rooms" list_rooms "List rooms, in the order they were opened"
+        query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Rooms"))]); problems &[];
+    "GET" "/api/v1/rooms/{room}" get_room "Read a room"
+        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Room"))]); problems &[404];
+    "POST" "/api/v1/rooms/{room}/messages" post_message "Say something"
+        query &[]; headers WRITE; body Some("PostMessage"); answers(201, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+    "GET" "/api/v1/rooms/{room}/messages" list_messages "Read messages, oldest first; without `before` and `after`, the newest page"
+        query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Messages"))]); problems &[404];
+    "PATCH" "/api/v1/rooms/{room}/messages/{message}" edit_message "Change what a message says"
+        query &[]; headers WRITE; body Some("EditMessage"); answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+    "DELETE" "/api/v1/rooms/{room}/messages/{message}" delete_message "Take a message back"
+        query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+    "POST" "/api/v1/polls" open_poll "Open a poll; without options, every ballot may bring its own"
+        query &[]; headers WRITE; body Some("OpenPoll"); answers(201, &[(JSON, Some("PollWritten"))]); problems &[409];
+    "GET" "/api/v1/polls" list_polls "List polls, in the order of their ids"
+        query &["after", "limit"]; headers READ; body None; answers(200, &[(JSON, Some("Polls"))]); problems &[];
+    "GET" "/api/v1/polls/{poll}" get_poll "Read a poll"
+        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Poll"))]); problems &[404];
+    "PUT" "/api/v1/polls/{poll}/ballots/{voter}" cast_ballot "Cast a ballot; a voter's last one counts"
+        query &[]; headers WRITE; body Some("CastBallot"); answers(200, &[(JSON, Some("BallotWritten"))]); problems &[404, 409];
+    "POST" "/api/v1/polls/{poll}/close" close_poll "Close a poll: later ballots do not count"
+        query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("PollWritten"))]); problems &[404, 409];
+    "GET" "/api/v1/polls/{poll}/tally" get_tally "Read the tally, or watch it with `Accept: text/event-stream`"
+        query &[]; headers READ; body None;
+        answers(200, &[(JSON, Some("Tally")), (EVENT_STREAM, None)]); problems &[404];
+    "GET" "/api/v1/events" search_events "Search the record; with `Accept: application/x-ndjson`, one event a line and without `limit` all of them"
+        query &["type", "aggregate", "actor", "since", "until", "q", "before", "after", "order", "limit"]; headers READ; body None;
+        answers(200, &[(JSON, Some("Events")), (NDJSON, None)]); problems &[];
+    "GET" "/api/v1/events/tail" tail_events "Watch events as they come; `after` or `Last-Event-ID` resumes without a gap"
+        query &["after", "type", "aggregate"]; headers &["Last-Event-ID"]; body None; answers(200, &[(EVENT_STREAM, None)]); problems &[];
+    "GET" "/api/v1/events/hits" count_events "Count events by type and time, by the journal's clock"
+        query &["step", "since", "until"]; headers READ; body None; answers(200, &[(JSON, Some("Hits"))]); problems &[];
+    "GET" "/api/v1/events/{position}" get_event "Read one event"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Event"))]); problems &[404];
+    "GET" "/api/v1/time" get_time "Read the gateway's clock"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
+    "GET" "/api/v1/openapi.json" get_openapi "Read this document"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, None)]); problems &[];
+    "GET" "/livez" get_livez "Is the process alive?"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Live"))]); problems &[];
+    "GET" "/readyz" get_readyz "Can it serve? Which adapters, what is an acknowledgement worth?"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Ready"))]); problems &[];
+    "GET" "/metrics" get_metrics "Metrics of the process"
+        query &[]; headers &[]; body None; answers(200, &[(OPEN_METRICS, None)]); problems &[];
+}
+
+/// The media type of `/metrics`.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Which route an address belongs to, for a label: `other` if none.
+pub(crate) fn route_of(path: &str) -> &'static str {
+    at(path).map_or("other", |operation| operation.route)
+}
+
+/// Why an address and method lead nowhere.
+pub(crate) fn nowhere(method: &Method, path: &str) -> Problem {
+    let Some(found) = at(path) else {
+        let detail = format!("there is nothing at {path}: see /api/v1/openapi.json");
+        return Problem::new(&NO_SUCH_ROUTE, detail);
+    };
+    let mut methods: Vec<&str> =
+        OPERATIONS.iter().filter(|operation| operation.route == found.route).map(|operation| operation.method).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.push("OPTIONS");
+    Problem::new(&METHOD_NOT_ALLOWED, format!("{path} does not take {method}")).allow(&methods)
+}
+
+fn at(path: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| matches(operation.route, path))
+}
+
+fn matches(route: &str, path: &str) -> bool {
+    let (mut wanted, mut found) = (route.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), found.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == found || (wanted.starts_with('{') && !found.is_empty()) => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_the_label_of_its_route() {
+        assert_eq!(route_of("/api/v1/rooms/lobby/messages"), "/api/v1/rooms/{room}/messages");
+        assert_eq!(route_of("/api/v1/events/tail"), "/api/v1/events/tail");
+        assert_eq!(route_of("/api/v1/events/0-7"), "/api/v1/events/{position}");
+        for other in ["/", "/api/v1/rooms/", "/api/v1/rooms//messages", "/wp-login.php"] {
+            assert_eq!(route_of(other), "other", "{other}");
+        }
+    }
+
+    #[test]
+    fn no_operation_has_the_name_of_another() {
+        let ids: std::collections::BTreeSet<_> = OPERATIONS.iter().map(|operation| operation.id).collect();
+        assert_eq!(ids.len(), OPERATIONS.len());
+    }
+}
