@@ -48,8 +48,6 @@ pub const WRITE_STALL_MS: u64 = 30_000;
 pub const LIVE_COMMENT_MS: u64 = 15_000;
 /// Time between two pings of an HTTP/2 connection, in milliseconds; a ping unanswered for as long closes it.
 pub const H2_PING_MS: u64 = 20_000;
-/// How long `/readyz` waits for the answer of one port, in milliseconds; then that port counts as down.
-pub const READY_CHECK_MS: u64 = 1_000;
 /// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 200;
 
@@ -180,7 +178,7 @@ pub const TOOL_CONNECT_MS: u64 = 5_000;
 pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
 /// Most open connections to a consumer's metrics; further ones wait in the listen queue.
 pub const OPERATION_CONNECTIONS_MAX: usize = 64;
-/// How long a consumer's `/readyz` waits for the journal and the sinks, in milliseconds; then it is not ready.
+/// How long `/readyz` waits for the journal and the sinks, in milliseconds; then the role is not ready.
 pub const READY_CHECK_MS: u64 = 2_000;
 /// Free space of a disk under which `cabildo doctor` warns, in bytes.
 pub const DISK_FREE_BYTES_WARN: u64 = 1024 * 1024 * 1024;

@@ -9,9 +9,9 @@ use http::{HeaderMap, header};
 use uuid::Uuid;
 use warp::Filter;
 
+use crate::Gateway;
 use crate::params::Params;
 use crate::problem::{self, Problem};
-use crate::Gateway;
 
 /// The request's id, as logs and problem documents name it.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -29,7 +29,11 @@ pub(crate) fn call(
     gateway: Arc<Gateway>,
 ) -> impl Filter<Extract = (Call,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::header::headers_cloned().and(query).map(move |headers, query| Call { gateway: gateway.clone(), headers, query })
+    warp::header::headers_cloned().and(query).map(move |headers, query| Call {
+        gateway: gateway.clone(),
+        headers,
+        query,
+    })
 }
 
 impl Call {

@@ -22,6 +22,7 @@ macro_rules! kinds {
         $(pub(crate) static $name: Kind = Kind { code: $code, status: StatusCode::$status, title: $title };)*
 
         /// Every kind, in the order of their statuses.
+        #[cfg(test)]
         pub(crate) static ALL: &[&Kind] = &[$(&$name,)*];
     };
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cabildo_events::limits::{LIVE_COMMENT_MS, LISTENERS_MAX};
+use cabildo_events::limits::{LISTENERS_MAX, LIVE_COMMENT_MS};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, header};

@@ -119,8 +119,11 @@ pub(crate) fn nowhere(method: &Method, path: &str) -> Problem {
         let detail = format!("there is nothing at {path}: see /api/v1/openapi.json");
         return Problem::new(&NO_SUCH_ROUTE, detail);
     };
-    let mut methods: Vec<&str> =
-        OPERATIONS.iter().filter(|operation| operation.route == found.route).map(|operation| operation.method).collect();
+    let mut methods: Vec<&str> = OPERATIONS
+        .iter()
+        .filter(|operation| operation.route == found.route)
+        .map(|operation| operation.method)
+        .collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

@@ -86,6 +86,7 @@ impl Front {
                 (Port::Documents.name(), places.documents.to_string()),
             ],
             render_metrics,
+            patience: cabildo_gateway::Patience::default(),
         };
         tracing::info!(durability = durability.name(), "{places}");
         output::line(&format!("cabildo is ready: http://{address}"))?;

@@ -1,0 +1,32 @@
+//! The operations, by area.
+
+mod events;
+mod hits;
+mod messages;
+mod operation;
+mod polls;
+mod rooms;
+mod tail;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+
+use crate::Gateway;
+use crate::edge::recover;
+
+/// The routes of one area. Boxed: warp's types grow with every route, and so does the time to compile them.
+pub(crate) type Routes = BoxedFilter<(Response,)>;
+
+/// All operations; whatever they do not take becomes a problem for the edge to write.
+pub(crate) fn all(
+    gateway: &Arc<Gateway>,
+) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
+    let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
+    let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().boxed();
+    let operation = operation::routes(gateway);
+    polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
+}

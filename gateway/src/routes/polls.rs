@@ -1,0 +1,227 @@
+//! Polls: opened, voted in, closed, counted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cabildo_events::{Aggregate, Command, Facts, FieldName, FieldValue, OptionLabel, PollId, Question, VoterId, poll};
+use cabildo_projections::tally::{self, INDEX, INDEX_KEY};
+use serde::{Deserialize, Serialize};
+use warp::Filter;
+use warp::reply::Response;
+
+use super::Routes;
+use super::rooms::{is_taken, made, value};
+use crate::call::{Call, call};
+use crate::params::{escape, segment};
+use crate::problem::Problem;
+use crate::tallies::{self, State};
+use crate::{Gateway, answer, body, fresh, slug, sse};
+
+pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
+    let read = gateway.config.patience.body_read;
+    let polls = warp::path!("api" / "v1" / "polls");
+    let cast = warp::path!("api" / "v1" / "polls" / String / "ballots" / String)
+        .and(warp::put())
+        .and(call(gateway.clone()))
+        .and(body::json(read))
+        .then(|poll: String, voter: String, call, input| async move {
+            answer::finish(cast(&poll, &voter, call, input).await)
+        });
+    let open = polls
+        .and(warp::post())
+        .and(call(gateway.clone()))
+        .and(body::json(read))
+        .then(|call, input| async move { answer::finish(open(call, input).await) });
+    let list =
+        polls.and(warp::get()).and(call(gateway.clone())).then(|call| async move { answer::finish(list(call).await) });
+    let get = warp::path!("api" / "v1" / "polls" / String)
+        .and(warp::get())
+        .and(call(gateway.clone()))
+        .then(|poll: String, call| async move { answer::finish(get(&poll, call).await) });
+    let close = warp::path!("api" / "v1" / "polls" / String / "close")
+        .and(warp::post())
+        .and(call(gateway.clone()))
+        .then(|poll: String, call| async move { answer::finish(close(&poll, call).await) });
+    let tally = warp::path!("api" / "v1" / "polls" / String / "tally")
+        .and(warp::get())
+        .and(call(gateway.clone()))
+        .then(|poll: String, call| async move { answer::finish(tally(&poll, call).await) });
+    cast.or(tally).unify().or(open).unify().or(list).unify().boxed().or(get).unify().or(close).unify().boxed()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenPoll {
+    id: Option<String>,
+    question: String,
+    options: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CastBallot {
+    choice: String,
+    #[serde(default)]
+    fields: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct PollWritten<'a> {
+    poll: &'a str,
+}
+
+#[derive(Serialize)]
+struct BallotWritten<'a> {
+    poll: &'a str,
+    voter: &'a str,
+}
+
+async fn open(call: Call, input: Result<OpenPoll, Problem>) -> Result<Response, Problem> {
+    let input = input?;
+    let given: Option<PollId> = value("id", input.id)?;
+    let question = Question::try_from(input.question).map_err(|error| Problem::bad_value("question", error))?;
+    let options = input.options.map(|options| options.into_iter().enumerate().map(option).collect()).transpose()?;
+    let at = call.circumstances(None)?;
+    let slug = slug::slug(question.as_str());
+    let opened = poll::PollOpened { question, options };
+    let commands = &call.gateway.ports.commands;
+    let command = |poll: &PollId| Command::Poll(poll.clone(), poll::Command::Open(opened.clone()));
+    let mut poll = given.clone().map_or_else(|| made(&slug), Ok)?;
+    let mut outcome = commands.execute(command(&poll), Facts::default(), at.clone()).await;
+    if given.is_none() && is_taken(&outcome) {
+        poll = made(&slug::another(&slug, at.idempotency_key.as_deref()))?;
+        outcome = commands.execute(command(&poll), Facts::default(), at).await;
+    }
+    let location = format!("/api/v1/polls/{}", escape(poll.as_str()));
+    answer::written(&outcome?, PollWritten { poll: poll.as_str() }, Some(&location))
+}
+
+fn option((index, label): (usize, String)) -> Result<OptionLabel, Problem> {
+    OptionLabel::try_from(label).map_err(|error| Problem::bad_value(&format!("options[{index}]"), error))
+}
+
+async fn cast(poll: &str, voter: &str, call: Call, input: Result<CastBallot, Problem>) -> Result<Response, Problem> {
+    let (poll, voter): (PollId, VoterId) = (segment("poll", poll)?, segment("voter", voter)?);
+    let input = input?;
+    let choice = OptionLabel::try_from(input.choice).map_err(|error| Problem::bad_value("choice", error))?;
+    let fields = input.fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    let at = call.circumstances(Some(voter.as_str()))?;
+    let ballot = poll::BallotCast { voter: voter.clone(), choices: vec![choice], fields };
+    let command = Command::Poll(poll.clone(), poll::Command::Cast(ballot));
+    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
+    answer::written(&receipt, BallotWritten { poll: poll.as_str(), voter: voter.as_str() }, None)
+}
+
+fn field((name, value): (String, String)) -> Result<(FieldName, FieldValue), Problem> {
+    let place = format!("fields.{name}");
+    let name = FieldName::try_from(name).map_err(|error| Problem::bad_value("fields", error))?;
+    let value = FieldValue::try_from(value).map_err(|error| Problem::bad_value(&place, error))?;
+    Ok((name, value))
+}
+
+async fn close(poll: &str, call: Call) -> Result<Response, Problem> {
+    let poll: PollId = segment("poll", poll)?;
+    let command = Command::Poll(poll.clone(), poll::Command::Close);
+    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), call.circumstances(None)?).await?;
+    answer::written(&receipt, PollWritten { poll: poll.as_str() }, None)
+}
+
+#[derive(Serialize)]
+struct PollListed {
+    poll: String,
+    question: String,
+}
+
+#[derive(Serialize)]
+struct Polls {
+    polls: Vec<PollListed>,
+}
+
+async fn list(call: Call) -> Result<Response, Problem> {
+    let mut params = call.params()?;
+    let limit = params.limit()?;
+    let after = params.text("after")?;
+    params.finish(&["after", "limit"])?;
+    let ports = &call.gateway.ports;
+    let fresh = match call.min_position()? {
+        Some(min) => fresh::every_lane(&*ports.counters, tally::ID, &*ports.journal, min).await?,
+        None => true,
+    };
+    let lanes = ports.counters.across_lanes(tally::ID, INDEX, INDEX_KEY).await?;
+    let polls: BTreeMap<String, String> = lanes.into_iter().flatten().collect();
+    let from = |id: &String| after.as_ref().is_none_or(|after| id > after);
+    let mut polls: Vec<PollListed> = polls
+        .into_iter()
+        .filter(|(id, _)| from(id))
+        .take(limit + 1)
+        .map(|(poll, question)| PollListed { poll, question })
+        .collect();
+    let more = polls.len() > limit;
+    polls.truncate(limit);
+    let next = polls.last().filter(|_| more);
+    let next = next.map(|last| format!("/api/v1/polls?after={}&limit={limit}", escape(&last.poll)));
+    let mut response = answer::json(&Polls { polls })?;
+    answer::link(&mut response, &next.map(|next| ("next", next)).into_iter().collect::<Vec<_>>());
+    answer::mark(&mut response, None, fresh);
+    Ok(response)
+}
+
+/// The poll's result, as fresh as the client asked for.
+async fn read(call: &Call, poll: &PollId, gateway: &Gateway) -> Result<(bool, u64, State), Problem> {
+    let lane = Aggregate::poll(poll).lane();
+    let ports = &gateway.ports;
+    let fresh = match call.min_position()? {
+        Some(min) => fresh::lane(&*ports.counters, tally::ID, lane, &*ports.journal, min).await?,
+        None => true,
+    };
+    let (watermark, state) = tallies::read(ports, poll, lane).await?;
+    let state = state.ok_or_else(|| Problem::not_found("poll", poll))?;
+    Ok((fresh, watermark, state))
+}
+
+#[derive(Serialize)]
+struct Poll {
+    poll: PollId,
+    question: String,
+    status: &'static str,
+    open_options: bool,
+    options: Vec<String>,
+    opened: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<String>,
+    voters: i64,
+}
+
+async fn get(poll: &str, call: Call) -> Result<Response, Problem> {
+    let poll: PollId = segment("poll", poll)?;
+    call.params()?.finish(&[])?;
+    let (fresh, watermark, State { tally, .. }) = read(&call, &poll, &call.gateway).await?;
+    let mut options: Vec<String> = tally.options.into_iter().map(|option| option.option).collect();
+    options.sort_unstable();
+    let mut response = answer::json(&Poll {
+        poll,
+        question: tally.question,
+        status: tally.status,
+        open_options: tally.open_options,
+        options,
+        opened: tally.opened,
+        closed: tally.closed,
+        voters: tally.voters,
+    })?;
+    answer::mark(&mut response, Some(watermark), fresh);
+    Ok(response)
+}
+
+async fn tally(poll: &str, call: Call) -> Result<Response, Problem> {
+    let poll: PollId = segment("poll", poll)?;
+    call.params()?.finish(&[])?;
+    let (fresh, watermark, state) = read(&call, &poll, &call.gateway).await?;
+    let mut response = if call.asks_for(sse::MEDIA_TYPE) {
+        let place = sse::take_place(&call.gateway)?;
+        sse::respond(&call.gateway, place, call.gateway.tallies.watch(&poll))
+    } else {
+        answer::json(&state)?
+    };
+    answer::mark(&mut response, Some(watermark), fresh);
+    Ok(response)
+}

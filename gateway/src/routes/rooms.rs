@@ -1,0 +1,182 @@
+//! Rooms: opened, listed, read.
+
+use std::sync::Arc;
+
+use cabildo_events::{Aggregate, Command, Facts, Position, Rejection, RoomId, RoomName, Topic, chat};
+use cabildo_projections::rooms::{self, ROOMS, room_key};
+use cabildo_storage::{CommandError, Loaded, Order, Query};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use warp::Filter;
+use warp::reply::Response;
+
+use super::Routes;
+use crate::call::{Call, call};
+use crate::params::{escape, segment};
+use crate::problem::Problem;
+use crate::{Gateway, answer, body, fresh, slug};
+
+pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
+    let read = gateway.config.patience.body_read;
+    let rooms = warp::path!("api" / "v1" / "rooms");
+    let open = rooms
+        .and(warp::post())
+        .and(call(gateway.clone()))
+        .and(body::json(read))
+        .then(|call, input| async move { answer::finish(open(call, input).await) });
+    let list =
+        rooms.and(warp::get()).and(call(gateway.clone())).then(|call| async move { answer::finish(list(call).await) });
+    let get = warp::path!("api" / "v1" / "rooms" / String)
+        .and(warp::get())
+        .and(call(gateway.clone()))
+        .then(|room: String, call| async move { answer::finish(get(&room, call).await) });
+    open.or(list).unify().or(get).unify().boxed()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenRoom {
+    id: Option<String>,
+    name: String,
+    topic: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RoomWritten<'a> {
+    room: &'a str,
+}
+
+async fn open(call: Call, input: Result<OpenRoom, Problem>) -> Result<Response, Problem> {
+    let input = input?;
+    let given: Option<RoomId> = value("id", input.id)?;
+    let name: RoomName = RoomName::try_from(input.name).map_err(|error| Problem::bad_value("name", error))?;
+    let topic: Option<Topic> = value("topic", input.topic)?;
+    let at = call.circumstances(None)?;
+    let slug = slug::slug(name.as_str());
+    let opened = chat::RoomOpened { name, topic };
+    let commands = &call.gateway.ports.commands;
+    let command = |room: &RoomId| Command::Chat(room.clone(), chat::Command::Open(opened.clone()));
+    let mut room = given.clone().map_or_else(|| made(&slug), Ok)?;
+    let mut outcome = commands.execute(command(&room), Facts::default(), at.clone()).await;
+    if given.is_none() && is_taken(&outcome) {
+        room = made(&slug::another(&slug, at.idempotency_key.as_deref()))?;
+        outcome = commands.execute(command(&room), Facts::default(), at).await;
+    }
+    let location = format!("/api/v1/rooms/{}", escape(room.as_str()));
+    answer::written(&outcome?, RoomWritten { room: room.as_str() }, Some(&location))
+}
+
+/// Reads an optional field as what it names.
+pub(super) fn value<T: TryFrom<String, Error: std::fmt::Display>>(
+    field: &str,
+    text: Option<String>,
+) -> Result<Option<T>, Problem> {
+    text.map(T::try_from).transpose().map_err(|error| Problem::bad_value(field, error))
+}
+
+/// An id that the gateway made.
+pub(super) fn made<T: TryFrom<String, Error: std::fmt::Display>>(id: &str) -> Result<T, Problem> {
+    T::try_from(id.to_owned()).map_err(|error| Problem::bad_value("id", error))
+}
+
+/// Whether a command failed because the id is taken.
+pub(super) fn is_taken<T>(outcome: &Result<T, CommandError>) -> bool {
+    matches!(outcome, Err(CommandError::Rejected(Rejection::AlreadyExists { .. })))
+}
+
+#[derive(Serialize)]
+struct Rooms {
+    rooms: Vec<Box<RawValue>>,
+}
+
+async fn list(call: Call) -> Result<Response, Problem> {
+    let mut params = call.params()?;
+    let limit = params.limit()?;
+    let (after, before): (Option<Position>, Option<Position>) = (params.value("after")?, params.value("before")?);
+    params.finish(&["after", "before", "limit"])?;
+    let ports = &call.gateway.ports;
+    let fresh = match call.min_position()? {
+        Some(min) => fresh::every_lane(&*ports.documents, rooms::ID, &*ports.journal, min).await?,
+        None => true,
+    };
+    // One more than asked for tells whether there is another page.
+    let order = if before.is_some() && after.is_none() { Order::Newest } else { Order::Oldest };
+    let query = Query { after, before, order, ..Query::of(rooms::ID, ROOMS, limit + 1) };
+    let page = Page::of(ports.documents.find(&query).await?.documents, order, limit);
+    let mut response = answer::json(&Rooms { rooms: page.bodies()? })?;
+    answer::link(&mut response, &page.links("/api/v1/rooms", limit));
+    answer::mark(&mut response, None, fresh);
+    Ok(response)
+}
+
+async fn get(room: &str, call: Call) -> Result<Response, Problem> {
+    let room: RoomId = segment("room", room)?;
+    call.params()?.finish(&[])?;
+    let (fresh, loaded) = load(&call, &room, &call.gateway).await?;
+    let watermark = loaded.watermark;
+    let document = only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
+    let mut response = answer::raw_json(String::from(document.body));
+    answer::mark(&mut response, Some(watermark), fresh);
+    Ok(response)
+}
+
+type LoadedRoom = Loaded<cabildo_projections::DocumentKey, cabildo_projections::Document>;
+
+/// The room's document, and whether its lane is as fresh as the client asked for.
+pub(super) async fn load(call: &Call, room: &RoomId, gateway: &Gateway) -> Result<(bool, LoadedRoom), Problem> {
+    let lane = Aggregate::room(room).lane();
+    let documents = &*gateway.ports.documents;
+    let fresh = match call.min_position()? {
+        Some(min) => fresh::lane(documents, rooms::ID, lane, &*gateway.ports.journal, min).await?,
+        None => true,
+    };
+    Ok((fresh, documents.load(rooms::ID, lane, vec![room_key(room.as_str())]).await?))
+}
+
+/// The one row that was asked for.
+pub(super) fn only<K, R>(loaded: Loaded<K, R>) -> Option<R> {
+    loaded.rows.into_iter().next().and_then(|(_, row)| row)
+}
+
+/// A page of documents, oldest first, and whether there are more the way it was read.
+pub(super) struct Page {
+    documents: Vec<cabildo_projections::Document>,
+    order: Order,
+    more: bool,
+}
+
+impl Page {
+    /// Of what was found when one more than `limit` was asked for.
+    pub(super) fn of(mut documents: Vec<cabildo_projections::Document>, order: Order, limit: usize) -> Self {
+        let more = documents.len() > limit;
+        documents.truncate(limit);
+        if order == Order::Newest {
+            documents.reverse();
+        }
+        Self { documents, order, more }
+    }
+
+    pub(super) fn bodies(&self) -> Result<Vec<Box<RawValue>>, Problem> {
+        self.documents.iter().map(|document| raw(&document.body)).collect()
+    }
+
+    /// `next`: what is newer, offered also where there is none yet, so that a client may ask again. `prev`: what is older.
+    pub(super) fn links(&self, address: &str, limit: usize) -> Vec<(&'static str, String)> {
+        let mut links = Vec::new();
+        if let (Some(first), Some(last)) = (self.documents.first(), self.documents.last()) {
+            if self.order == Order::Oldest || self.more {
+                links.push(("prev", format!("{address}?before={}&limit={limit}", first.created)));
+            }
+            links.push(("next", format!("{address}?after={}&limit={limit}", last.created)));
+        }
+        links
+    }
+}
+
+/// A document's body as it stands.
+pub(super) fn raw(body: &str) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(body.to_owned()).map_err(|error| {
+        tracing::error!(%error, "a view holds a document that is not JSON");
+        Problem::new(&crate::problem::INTERNAL, "a document cannot be read")
+    })
+}
