@@ -50,12 +50,16 @@ pub(crate) fn bar(length: Option<u64>, what: &str) -> indicatif::ProgressBar {
     };
     let bar = indicatif::ProgressBar::with_draw_target(length, target);
     let template = if length.is_some() {
-        "{msg} [{bar:40}] {human_pos}/{human_len} {per_sec} ETA {eta}"
+        "{msg} [{bar:24}] {human_pos}/{human_len} {rate} ETA {eta}"
     } else {
-        "{msg} {spinner} {human_pos} {per_sec} {elapsed}"
+        "{msg} {spinner} {human_pos} {rate} {elapsed}"
     };
     if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
+        let rate = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            // Where this fails there is no terminal to show it on.
+            let _ = write!(out, "{:.0}/s", state.per_sec());
+        };
+        bar.set_style(style.progress_chars("=> ").with_key("rate", rate));
     }
     bar.with_message(what.to_owned())
 }

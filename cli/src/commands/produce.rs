@@ -323,6 +323,12 @@ fn print(report: &Report) -> std::io::Result<()> {
     if let Some(failure) = &report.failure {
         output::line(&format!("the first failure: {failure}"))?;
     }
+    if report.exact && report.acknowledged < report.asked {
+        return output::line(&format!(
+            "INCOMPLETE: the tally has what was acknowledged, but {} ballots were not",
+            report.asked - report.acknowledged
+        ));
+    }
     if report.exact {
         return output::line(&format!(
             "OK: the tally has what was acknowledged, for all {} options, up to {} ({} ms after the last ballot)",

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Ran, run};
+use super::{Ran, Up, run};
 
 fn seed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/seed/votes-gt.json")
@@ -88,6 +89,75 @@ async fn voters_who_vote_again_count_once() {
     .await;
     let report = report(ran);
     assert_eq!((&report["acknowledged"], &report["exact"]), (&900.into(), &true.into()));
+}
+
+#[tokio::test]
+async fn votes_over_http_equal_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::start(folder.path()).await;
+    let file = seed();
+    let ran = run(
+        folder.path(),
+        &[
+            "produce",
+            "votes",
+            "--server",
+            &up.address,
+            "--count",
+            "2000",
+            "--users",
+            "16",
+            "-o",
+            "json",
+            "--file",
+            file.to_str().unwrap(),
+        ],
+    )
+    .await;
+    let report = report(ran);
+    assert_eq!((&report["acknowledged"], &report["exact"]), (&2_000.into(), &true.into()));
+    assert!(report["latency_ms"]["p50"].as_f64().unwrap() > 0.0);
+    run(folder.path(), &["projections", "lag"]).await.expect(0);
+
+    // A closed poll takes no more: that is told, and nothing is counted as cast.
+    let closed = run(
+        folder.path(),
+        &[
+            "produce",
+            "votes",
+            "--server",
+            &up.address,
+            "--poll",
+            "gone",
+            "--count",
+            "1",
+            "--file",
+            file.to_str().unwrap(),
+        ],
+    );
+    closed.await.expect(0);
+    close_poll(&up.address, "gone").await;
+    let refused = run(
+        folder.path(),
+        &["produce", "votes", "--server", &up.address, "--poll", "gone", "--file", file.to_str().unwrap()],
+    );
+    let refused = refused.await.expect(1);
+    assert!(refused.out.contains("is closed") && refused.out.contains("INCOMPLETE"), "{refused:?}");
+    up.stop().await.expect(0);
+}
+
+/// Closes a poll by the plainest HTTP there is.
+async fn close_poll(address: &str, poll: &str) {
+    let host = address.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let request = format!(
+        "POST /api/v1/polls/{poll}/close HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
