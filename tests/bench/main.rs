@@ -1,0 +1,39 @@
+//! `make bench`: one table. Each row is a rate or a latency of Cabildo beside a named baseline, measured in the same run on the
+//! same machine; the ratio is what is claimed, never the figure alone.
+//!
+//! `cargo bench --bench table -- WORD…` runs only the rows whose name has one of the words.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark that cannot go on stops, and prints what it measured"
+)]
+
+mod append;
+mod apply;
+mod ballots;
+mod replay;
+#[path = "../it/servers/mod.rs"]
+mod servers;
+mod table;
+mod visible;
+
+use table::Table;
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let mut table = Table::new(wanted);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        append::embedded(&mut table).await;
+        append::jetstream(&mut table).await;
+        apply::redis(&mut table).await;
+        apply::mongo(&mut table).await;
+        replay::embedded(&mut table).await;
+        visible::latency(&mut table).await;
+    });
+    table.print();
+}
