@@ -6,7 +6,10 @@
     reason = "a test fails by panicking, also in the functions that tests share"
 )]
 
+mod conformance;
+
 mod architecture;
+mod chaos;
 mod cli;
 mod conformance;
 mod conformance_sinks;
