@@ -6,13 +6,12 @@
     reason = "a test fails by panicking, also in the functions that tests share"
 )]
 
-mod conformance;
-
 mod architecture;
 mod chaos;
 mod cli;
 mod conformance;
 mod conformance_sinks;
+mod embedded;
 mod jetstream;
 mod servers;
 mod simulation;

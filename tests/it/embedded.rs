@@ -1,0 +1,127 @@
+//! What only the embedded stores have to say: their files, their bound, their lock.
+
+use std::path::Path;
+
+use cabildo_events::poll::{BallotCast, PollOpened};
+use cabildo_events::{Aggregate, Envelope, Event, EventId, Position, Timestamp};
+use cabildo_projections::tally;
+use cabildo_storage::{
+    Append, AppendError, Expect, Journal, OpenError, open_counters, open_counters_read_only, open_documents,
+    open_journal, open_journal_read_only,
+};
+use futures::StreamExt;
+use uuid::Uuid;
+
+fn file(folder: &Path) -> String {
+    format!("file:{}", folder.display())
+}
+
+fn ballot(number: usize) -> Append {
+    let event = Event::BallotCast(BallotCast {
+        voter: format!("voter-{number}").parse().unwrap(),
+        choices: vec!["x".repeat(200).parse().unwrap()],
+        fields: Default::default(),
+    });
+    let aggregate = Aggregate::poll(&"bands".parse().unwrap());
+    let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate, Timestamp::from_micros(0), &event);
+    Append { envelope, expect: Expect::Nothing }
+}
+
+async fn count(journal: &dyn Journal) -> usize {
+    let head = journal.head().await.unwrap();
+    let pages = journal.read(Position::START, head).await.unwrap();
+    pages.fold(0, |sum, page| async move { sum + page.unwrap().len() }).await
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_new_keeps_the_old_and_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let bounded = open_journal(&format!("{}?max_mib=1", file(folder.path()))).await.unwrap();
+    let (mut acknowledged, mut refused) = (0, None);
+    for batch in 0..1_000 {
+        for answer in bounded.append((0..100).map(|number| ballot(batch * 100 + number)).collect()).await {
+            match answer {
+                Ok(_) => acknowledged += 1,
+                Err(error) => refused = Some(error),
+            }
+        }
+        if refused.is_some() {
+            break;
+        }
+    }
+    let refused = refused.expect("a bound of 1 MiB is reached");
+    assert_eq!(refused, AppendError::DiskFull);
+    assert!(refused.to_string().contains("free some space"), "{refused}");
+    assert!(refused.is_retryable() && !refused.may_have_happened());
+    assert!(acknowledged > 500, "only {acknowledged} events fit into 1 MiB");
+    assert_eq!(count(&*bounded).await, acknowledged, "what was acknowledged is there, and nothing else");
+    drop(bounded);
+
+    let journal = open_journal(&file(folder.path())).await.unwrap();
+    let position = journal.append(vec![ballot(0)]).await.remove(0).unwrap().position;
+    assert_eq!(position, Position::at(acknowledged as u64 + 1));
+}
+
+#[tokio::test]
+async fn a_folder_serves_one_process_and_others_may_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = file(folder.path());
+    let missing = open_journal_read_only(&place).await.map(|_| ());
+    assert_eq!(missing, Err(OpenError::Missing(folder.path().to_owned())));
+    let journal = open_journal(&place).await.unwrap();
+    let counters = open_counters(&place).await.unwrap();
+    let second = open_journal(&place).await.map(|_| ()).unwrap_err();
+    assert_eq!(second, OpenError::InUse(folder.path().to_owned()));
+    assert!(second.to_string().contains("stop it, or choose another folder with --data"));
+
+    journal.append(vec![ballot(1)]).await.remove(0).unwrap();
+    let reader = open_journal_read_only(&place).await.unwrap();
+    let mut follow = reader.follow(Position::START).await.unwrap();
+    assert_eq!(follow.next().await.unwrap().unwrap().len(), 1);
+    journal.append(vec![ballot(2)]).await.remove(0).unwrap();
+    let page = follow.next().await.unwrap().unwrap();
+    assert_eq!(page[0].position, Position::at(2), "a reader follows what another process writes");
+    let refused = reader.append(vec![ballot(3)]).await.remove(0).unwrap_err();
+    assert!(refused.to_string().contains("reading only"), "{refused}");
+
+    let seen = open_counters_read_only(&place).await.unwrap();
+    assert_eq!(seen.watermarks(tally::ID).await, counters.watermarks(tally::ID).await);
+    drop((journal, follow, reader));
+    open_journal(&place).await.unwrap();
+}
+
+#[tokio::test]
+async fn files_of_a_newer_build_or_another_program_are_refused() {
+    for (name, pragma, reason) in [
+        ("journal", "PRAGMA user_version = 99", "schema 99, this build knows up to 1): upgrade cabildo"),
+        ("counters", "PRAGMA user_version = 99", "schema 99, this build knows up to 1): upgrade cabildo"),
+        ("documents", "PRAGMA application_id = 7", "another program"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let place = file(folder.path());
+        let path = folder.path().join(format!("{name}.db"));
+        rusqlite::Connection::open(path).unwrap().execute_batch(pragma).unwrap();
+        let error = match name {
+            "journal" => open_journal(&place).await.map(|_| ()).unwrap_err(),
+            "counters" => open_counters(&place).await.map(|_| ()).unwrap_err(),
+            _ => open_documents(&place).await.map(|_| ()).unwrap_err(),
+        };
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_opened_before_a_restart_is_known_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let aggregate = Aggregate::poll(&"bands".parse().unwrap());
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate.clone(), Timestamp::from_micros(1), &opened);
+    let journal = open_journal(&file(folder.path())).await.unwrap();
+    let append = Append { envelope: envelope.clone(), expect: Expect::Last(0) };
+    journal.append(vec![append, ballot(1)]).await.into_iter().for_each(|answer| drop(answer.unwrap()));
+    drop(journal);
+    let journal = open_journal(&file(folder.path())).await.unwrap();
+    let ruled = journal.ruled(&aggregate).await.unwrap();
+    assert_eq!(ruled.into_iter().map(|event| event.envelope).collect::<Vec<_>>(), [Ok(envelope)]);
+    assert_eq!(journal.lane_head(aggregate.lane()).await.unwrap(), 2);
+}
