@@ -17,6 +17,7 @@ mod apply;
 mod ballots;
 mod replay;
 #[path = "../it/servers/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
 mod servers;
 mod table;
 mod visible;
