@@ -1,5 +1,5 @@
 //! The folds: a batch of a thousand events over rows that are there already.
-#![expect(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, reason = "a benchmark")]
 
 use cabildo_events::chat::MessagePosted;
 use cabildo_events::poll::BallotCast;
