@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cabildo_events::limits::{
-    APPEND_BATCH_BYTES_MAX, APPEND_BATCH_EVENTS_MAX, APPEND_QUEUE_EVENTS_MAX, APPEND_RETRY_MS,
-    APPEND_WRITES_IN_FLIGHT_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS,
+    APPEND_BATCH_BYTES_MAX, APPEND_BATCH_EVENTS_MAX, APPEND_QUEUE_EVENTS_MAX, APPEND_RETRY_MS, RETRY_FIRST_MS,
+    RETRY_LONGEST_MS,
 };
 use cabildo_storage::{Append, AppendError, Appended, Journal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -70,7 +70,7 @@ async fn gather(
     metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 ) {
-    let writes = Arc::new(Semaphore::new(APPEND_WRITES_IN_FLIGHT_MAX));
+    let writes = Arc::new(Semaphore::new(journal.writes_at_once()));
     let mut held = None;
     loop {
         // First the right to write, then the events: whatever comes while all writes are under way joins the batch.
@@ -87,6 +87,8 @@ async fn gather(
             },
         };
         let Some(first) = first else { break };
+        // The answers to the last write have just woken their callers: let them bring what they have next.
+        tokio::task::yield_now().await;
         let mut bytes = first.append.envelope.data.len();
         let mut batch = vec![first];
         while batch.len() < APPEND_BATCH_EVENTS_MAX

@@ -1,6 +1,7 @@
 //! The port to the events.
 
 use async_trait::async_trait;
+use cabildo_events::limits::APPEND_WRITES_IN_FLIGHT_MAX;
 use cabildo_events::{Aggregate, Envelope, EventId, LANES, Lane, Position, Recorded, Timestamp};
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,12 @@ pub struct Parked {
 pub trait Journal: Send + Sync + 'static {
     /// What its acknowledgements are worth.
     fn durability(&self) -> Durability;
+
+    /// How many batches under way at once serve it best. One makes the largest batches: right where a batch costs the
+    /// same however large it is.
+    fn writes_at_once(&self) -> usize {
+        APPEND_WRITES_IN_FLIGHT_MAX
+    }
 
     /// Appends a batch; the answers are in the order of the batch, as many as events.
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, AppendError>>;

@@ -100,7 +100,7 @@ impl Plan {
 /// From how many free events on an atomic batch is worth it; `None`: never. The server flushes a batch to disk twice before it
 /// acknowledges it, whatever its setting. Where it would flush every message too, a batch wins from about a dozen on; where
 /// it would not, single publishes were faster at every size that was measured.
-const fn batches_from(durability: Durability) -> Option<usize> {
+pub(super) const fn batches_from(durability: Durability) -> Option<usize> {
     match durability {
         Durability::Fsync => Some(APPEND_ATOMIC_EVENTS_MIN),
         Durability::Replicated | Durability::Accepted => None,

@@ -70,6 +70,11 @@ impl Journal for JetStream {
         self.durability
     }
 
+    fn writes_at_once(&self) -> usize {
+        // An atomic batch waits for two flushes, whatever is in it, and the server takes one after the other.
+        if append::batches_from(self.durability).is_some() { 1 } else { APPEND_WRITES_IN_FLIGHT_MAX }
+    }
+
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, AppendError>> {
         append::append(self, batch).await
     }
