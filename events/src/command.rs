@@ -59,6 +59,32 @@ impl Command {
         }
     }
 
+    /// Which of the many things of its aggregate the wish is about, if it is about one: whose ballot, whose message, which
+    /// message, which task. A client's key for a wish holds for that one.
+    #[must_use]
+    pub fn thing(&self) -> Option<String> {
+        match self {
+            Self::Chat(_, command) => match command {
+                chat::Command::Open(_) => None,
+                chat::Command::Post(posted) => Some(posted.author.to_string()),
+                chat::Command::Edit(edited) => Some(edited.message.to_string()),
+                chat::Command::Delete(deleted) => Some(deleted.message.to_string()),
+            },
+            Self::Poll(_, command) => match command {
+                poll::Command::Cast(ballot) => Some(ballot.voter.to_string()),
+                poll::Command::Open(_) | poll::Command::Close => None,
+            },
+            Self::Task(_, command) => match command {
+                task::Command::Open(_) | task::Command::Add(_) => None,
+                task::Command::Change(changed) => Some(changed.task.to_string()),
+                task::Command::Complete(task) | task::Command::Reopen(task) | task::Command::Remove(task) => {
+                    Some(task.to_string())
+                }
+            },
+            Self::Identity(..) => None,
+        }
+    }
+
     /// The id that the client chose for what is to be made, where one wish makes one thing: the same id again is the same wish.
     #[must_use]
     pub const fn client_id(&self) -> Option<Uuid> {

@@ -130,11 +130,15 @@ impl Desk {
     }
 }
 
-/// The id of a command's first event: made from what the client chose, so that a repetition is one event.
+/// The id of a command's first event: made from what the client chose, so that a repetition is one event. A key is the
+/// client's own, and clients may choose the same: it holds for one thing, so that one voter's key never takes another's ballot.
 fn event_id(command: &Command, at: &Circumstances) -> EventId {
     let scope = || format!("{} {}", command.aggregate(), command.name());
     match (&at.idempotency_key, command.client_id()) {
-        (Some(key), _) => EventId::from_key(&scope(), key),
+        (Some(key), _) => match command.thing() {
+            Some(thing) => EventId::from_key(&format!("{} {thing}", scope()), key),
+            None => EventId::from_key(&scope(), key),
+        },
         (None, Some(id)) => EventId::from_key(&scope(), &id.to_string()),
         (None, None) => EventId(Uuid::now_v7()),
     }
@@ -162,5 +166,42 @@ impl Commands for Desk {
 
     fn waiting(&self) -> usize {
         self.appender.waiting()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cabildo_events::poll::{self, BallotCast};
+    use cabildo_events::{MessageId, Timestamp, chat};
+
+    fn under_key(key: &str) -> Circumstances {
+        Circumstances {
+            idempotency_key: Some(key.to_owned()),
+            time: Timestamp::from_micros(0),
+            actor: None,
+            correlation: None,
+            causation: None,
+            traceparent: None,
+        }
+    }
+    fn ballot(voter: &str) -> Command {
+        let choices = vec!["x".parse().unwrap()];
+        let ballot = BallotCast { voter: voter.parse().unwrap(), choices, fields: Default::default() };
+        Command::Poll("bands".parse().unwrap(), poll::Command::Cast(ballot))
+    }
+    fn deletion(message: u128) -> Command {
+        let message = MessageId(Uuid::from_u128(message));
+        Command::Chat("lobby".parse().unwrap(), chat::Command::Delete(chat::MessageDeleted { message }))
+    }
+
+    #[test]
+    fn the_same_key_on_the_same_thing_is_one_event_and_on_another_is_another() {
+        let id = |command: &Command| event_id(command, &under_key("1"));
+        assert_eq!(id(&ballot("ana")), id(&ballot("ana")));
+        assert_ne!(id(&ballot("ana")), id(&ballot("ben")));
+        assert_ne!(event_id(&ballot("ana"), &under_key("2")), id(&ballot("ana")));
+        assert_eq!(id(&deletion(1)), id(&deletion(1)));
+        assert_ne!(id(&deletion(1)), id(&deletion(2)));
     }
 }

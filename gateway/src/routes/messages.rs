@@ -70,7 +70,7 @@ async fn post(room: &str, call: Call, input: Result<PostMessage, Problem>) -> Re
     let message = match (&input.id, &at.idempotency_key) {
         (Some(id), _) => id.parse().map_err(|error| Problem::bad_value("id", error))?,
         // A repeated request must name the message that the first one made.
-        (None, Some(key)) => MessageId(EventId::from_key(&format!("message of {room}"), key).0),
+        (None, Some(key)) => MessageId(EventId::from_key(&format!("message of {room} by {author}"), key).0),
         (None, None) => MessageId(Uuid::now_v7()),
     };
     let posted = MessagePosted { message, text: text(input.text)?, author };
