@@ -61,8 +61,9 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const FRESH_WAIT_MS: u64 = 2_000;
 /// Shortest time between two states of a live tally, in milliseconds: at most five a second.
 pub const LIVE_TALLY_MS: u64 = 200;
-/// Events that a live listener may lag behind before it is resumed from the journal.
-pub const LIVE_QUEUE_EVENTS_MAX: usize = 4_096;
+/// Pages of events (of at most [`READ_PAGE_EVENTS`] each) that a live listener may lag behind before it is resumed from the
+/// journal: so many are kept in memory while one listener, or one view, stands still.
+pub const LIVE_QUEUE_PAGES_MAX: usize = 256;
 /// Aggregates whose state a gateway keeps at hand; the one unused for longest goes first.
 pub const STATES_CACHED_MAX: usize = 10_000;
 /// Longest time that a histogram of events spans, in hours; more asked for is 422.

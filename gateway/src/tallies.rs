@@ -112,8 +112,10 @@ impl Watching {
             wanted = next;
             pause.await;
             // What came during the pause is part of the same state.
-            while let Ok(page) = self.pages.try_recv() {
-                wanted = last_of(&page, &aggregate).unwrap_or(wanted);
+            match drain(&mut self.pages, &aggregate) {
+                Came::Nothing => {}
+                Came::Up(seq) => wanted = seq,
+                Came::Missed => wanted = self.lane_head(aggregate.lane()).await,
             }
         }
     }
@@ -176,8 +178,60 @@ impl Watching {
     }
 }
 
+/// What came of an aggregate while nobody looked.
+#[derive(Debug, PartialEq, Eq)]
+enum Came {
+    Nothing,
+    /// Events up to this sequence.
+    Up(u64),
+    /// More than is kept for one who does not look.
+    Missed,
+}
+
+fn drain(pages: &mut broadcast::Receiver<Arc<Page>>, aggregate: &Aggregate) -> Came {
+    let mut came = Came::Nothing;
+    loop {
+        match pages.try_recv() {
+            Ok(page) if came != Came::Missed => came = last_of(&page, aggregate).map_or(came, Came::Up),
+            Ok(_) => {}
+            Err(broadcast::error::TryRecvError::Lagged(_)) => came = Came::Missed,
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => return came,
+        }
+    }
+}
+
 /// The sequence of the last event of an aggregate on a page.
 fn last_of(page: &Page, aggregate: &Aggregate) -> Option<u64> {
     let mut newest_first = page.iter().rev();
     newest_first.find(|event| event.aggregate() == Some(aggregate)).map(|event| event.position.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cabildo_events::poll::PollClosed;
+    use cabildo_events::{Envelope, Event, EventId, Recorded, Timestamp};
+    use uuid::Uuid;
+
+    fn page(seq: u64, poll: &str) -> Arc<Page> {
+        let (aggregate, time) = (Aggregate::poll(&poll.parse().unwrap()), Timestamp::from_micros(0));
+        let lane = aggregate.lane();
+        let event = Event::PollClosed(PollClosed {});
+        let envelope = Envelope::new(EventId(Uuid::from_u128(seq.into())), aggregate, time, &event);
+        Arc::new(vec![Recorded { position: Position::at(seq), lane, recorded: time, envelope: Ok(envelope) }])
+    }
+
+    #[test]
+    fn what_was_missed_during_the_pause_is_looked_up_and_not_forgotten() {
+        let aggregate = Aggregate::poll(&"bands".parse().unwrap());
+        let (sender, mut pages) = broadcast::channel(2);
+        assert_eq!(drain(&mut pages, &aggregate), Came::Nothing);
+        let _ = sender.send(page(1, "bands"));
+        let _ = sender.send(page(2, "films"));
+        assert_eq!(drain(&mut pages, &aggregate), Came::Up(1));
+        for seq in 3..6 {
+            let _ = sender.send(page(seq, if seq == 3 { "bands" } else { "films" }));
+        }
+        assert_eq!(drain(&mut pages, &aggregate), Came::Missed);
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo_events::Position;
-use cabildo_events::limits::{LIVE_QUEUE_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
+use cabildo_events::limits::{LIVE_QUEUE_PAGES_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use tokio::sync::{broadcast, watch};
@@ -27,7 +27,7 @@ impl Live {
     /// # Errors
     /// When the journal cannot be read at the start.
     pub async fn start(journal: Arc<dyn Journal>, shutdown: CancellationToken) -> Result<Self, ReadError> {
-        let (pages, _) = broadcast::channel(LIVE_QUEUE_EVENTS_MAX);
+        let (pages, _) = broadcast::channel(LIVE_QUEUE_PAGES_MAX);
         let (head_sender, head) = watch::channel(journal.head().await?);
         let live = Self { journal: journal.clone(), pages: pages.clone(), head };
         tokio::spawn(async move {
@@ -49,8 +49,7 @@ impl Live {
         self.pages.subscribe()
     }
 
-    /// The events after a position and then those to come, without a gap and each once. Ends after an error of the journal,
-    /// or when the process stops.
+    /// The events after a position and then those to come, without a gap and each once. Ends after an error of the journal.
     #[must_use]
     pub fn stream(&self, after: Position) -> BoxStream<'static, Result<Arc<Page>, ReadError>> {
         let live = self.clone();

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
+use cabildo_events::limits::LIVE_QUEUE_PAGES_MAX;
 use cabildo_events::poll::{BallotCast, PollOpened};
 use cabildo_events::{Aggregate, Envelope, Event, EventId, Position, Timestamp};
 use cabildo_projections::tally;
 use cabildo_storage::{
-    Append, AppendError, Expect, Journal, OpenError, open_counters, open_counters_read_only, open_documents,
+    Append, AppendError, Expect, Journal, Live, OpenError, open_counters, open_counters_read_only, open_documents,
     open_journal, open_journal_read_only,
 };
 use futures::StreamExt;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 fn file(folder: &Path) -> String {
@@ -124,4 +127,20 @@ async fn a_poll_opened_before_a_restart_is_known_after_it() {
     let ruled = journal.ruled(&aggregate).await.unwrap();
     assert_eq!(ruled.into_iter().map(|event| event.envelope).collect::<Vec<_>>(), [Ok(envelope)]);
     assert_eq!(journal.lane_head(aggregate.lane()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn so_many_pages_are_kept_for_a_listener_that_stands_still_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open_journal(&file(folder.path())).await.unwrap();
+    let stop = CancellationToken::new();
+    let live = Live::start(journal.clone(), stop.clone()).await.unwrap();
+    let (mut still, mut head) = (live.subscribe(), live.head());
+    for number in 0..=LIVE_QUEUE_PAGES_MAX {
+        let answers = journal.append(vec![ballot(number)]).await;
+        let position = answers[0].as_ref().unwrap().position;
+        head.wait_for(|head| *head >= position).await.unwrap();
+    }
+    assert_eq!(still.recv().await.unwrap_err(), RecvError::Lagged(1));
+    stop.cancel();
 }
