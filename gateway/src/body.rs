@@ -20,7 +20,7 @@ pub(crate) fn json<T: DeserializeOwned + Send + 'static>(
 ) -> impl Filter<Extract = (Result<T, Problem>,), Error = Rejection> + Clone {
     warp::header::headers_cloned().and(warp::body::stream()).then(move |headers: HeaderMap, body| async move {
         check_head(&headers)?;
-        let bytes = tokio::time::timeout(read, collect(body)).await.map_err(|_| Problem::body_timeout())??;
+        let bytes = tokio::time::timeout(read, collect(body)).await.map_err(|_| Problem::body_timeout(read))??;
         parse(&bytes)
     })
 }
@@ -74,7 +74,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let problem = misfit(error.inner());
-        if field == "." { problem } else { problem.field(&field) }
+        // Where the text breaks off there may be no field yet: `.` and `?` stand for none.
+        if field == "." || field.ends_with('?') { problem } else { problem.field(&field) }
     })?;
     deserializer.end().map_err(|error| misfit(&error))?;
     Ok(value)

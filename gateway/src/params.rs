@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use cabildo_events::Timestamp;
 use cabildo_events::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use cabildo_events::{Aggregate, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::problem::{self, Problem};
@@ -70,6 +70,16 @@ impl Params {
     pub(crate) fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let text = self.text(name)?.map(|text| text.replace(' ', "+"));
         text.map(|text| text.parse().map_err(|error| Problem::bad_value(name, error))).transpose()
+    }
+
+    /// What events are about.
+    pub(crate) fn aggregate(&mut self) -> Result<Option<Aggregate>, Problem> {
+        let Some(text) = self.text("aggregate")? else { return Ok(None) };
+        let aggregate = text.parse().map_err(|_| {
+            let detail = "expected CONTEXT/ID, for example poll/bands-2026 or chat/lobby";
+            Problem::bad_value("aggregate", detail).allowed(["chat/…", "poll/…", "task/…", "identity/…"])
+        })?;
+        Ok(Some(aggregate))
     }
 
     /// Rows on a page: 1 to [`PAGE_ROWS_MAX`].

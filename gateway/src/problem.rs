@@ -3,7 +3,7 @@
 //! `type` is `urn:cabildo:problem:` and a stable word; clients match on it, `detail` is for people.
 
 use cabildo_events::Rejection;
-use cabildo_events::limits::{BODY_BYTES_MAX, BODY_READ_MS, RETRY_AFTER_S};
+use cabildo_events::limits::{BODY_BYTES_MAX, RETRY_AFTER_S};
 use cabildo_storage::{AppendError, CommandError, ReadError, SinkError};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -127,8 +127,8 @@ impl Problem {
         Self::new(&BODY_TOO_LARGE, format!("a body holds at most {BODY_BYTES_MAX} bytes"))
     }
 
-    pub(crate) fn body_timeout() -> Self {
-        Self::new(&BODY_TIMEOUT, format!("a body must arrive within {BODY_READ_MS} ms"))
+    pub(crate) fn body_timeout(read: std::time::Duration) -> Self {
+        Self::new(&BODY_TIMEOUT, format!("a body must arrive within {} ms", read.as_millis()))
     }
 
     pub(crate) fn field(mut self, field: &str) -> Self {

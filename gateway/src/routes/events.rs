@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cabildo_events::limits::{KINDS_MAX, NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, SEARCH_CHARS_MAX};
-use cabildo_events::{Aggregate, Position, wire};
+use cabildo_events::{Position, wire};
 use cabildo_projections::Document;
 use cabildo_projections::record::{self, EVENTS};
 use cabildo_storage::{Documents, KindPattern, Order, Query, SinkError};
@@ -101,7 +101,7 @@ async fn search(call: Call) -> Result<Response, Problem> {
 
 fn parse(mut params: Params) -> Result<Search, Problem> {
     let kinds = params.texts("type");
-    let aggregate: Option<Aggregate> = params.value("aggregate")?;
+    let aggregate = params.aggregate()?;
     let actor = params.text("actor")?;
     let (since, until) = (params.moment("since")?, params.moment("until")?);
     let text = params.text("q")?;

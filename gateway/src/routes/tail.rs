@@ -30,7 +30,7 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
 fn tail(call: &Call) -> Result<Response, Problem> {
     let mut params = call.params()?;
     let kinds = patterns(&params.texts("type"))?;
-    let aggregate: Option<Aggregate> = params.value("aggregate")?;
+    let aggregate = params.aggregate()?;
     let after: Option<Position> = params.value("after")?;
     params.finish(&["after", "type", "aggregate"])?;
     let live = &call.gateway.ports.live;
