@@ -41,6 +41,10 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub(crate) struct Unrouted;
 
+/// Says that a request came on a connection made after the gateway had begun to stop.
+#[derive(Clone, Copy)]
+pub(crate) struct Late;
+
 #[derive(Clone, Copy)]
 struct RequestIds;
 
@@ -132,7 +136,11 @@ where
                 // hyper knows what was asked and sends no body.
                 parts.method = Method::GET;
             }
-            let mut response = match admit(&parts, gateway.loopback) {
+            let admitted = admit(&parts, gateway.loopback).and_then(|()| {
+                // warp would take an address with a slash too many for the one without.
+                if table::is_known(&path) { Ok(()) } else { Err(table::nowhere(&method, &path)) }
+            });
+            let mut response = match admitted {
                 Ok(()) => {
                     let request = Request::from_parts(parts, Limited::new(body, BODY_BYTES_MAX));
                     let response = inner.call(request).await.map_err(Into::into)?;
@@ -161,6 +169,10 @@ where
 /// On a loopback address, keeps out what a browser would carry here from the pages of other sites: a foreign `Host`
 /// (DNS rebinding), and writes with a foreign `Origin` (some need no preflight). Who is not a browser sends neither.
 fn admit(parts: &Parts, loopback: bool) -> Result<(), Problem> {
+    if parts.extensions.get::<Late>().is_some() && !table::is_operation(parts.uri.path()) {
+        let detail = "this gateway is going down and takes nothing new: try again, and you reach its successor";
+        return Err(Problem::new(&problem::STOPPING, detail));
+    }
     if !loopback {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use utoipa::openapi::{
     RefOr, Required, ResponseBuilder, ResponsesBuilder, Schema,
 };
 
-use crate::table::{OPERATIONS, Operation};
+use crate::table::{OPERATIONS, Operation, READYZ};
 
 /// Schemas of bodies and parameters, by name: JSON Schema, kept beside this file.
 const SCHEMAS: &str = include_str!("openapi.json");
@@ -68,20 +68,28 @@ fn described(operation: &Operation, parameter: &impl Fn(&str, ParameterIn) -> Pa
 }
 
 fn responses(operation: &Operation) -> ResponsesBuilder {
-    let mut success = ResponseBuilder::new().description("Done");
-    for (media, schema) in operation.success.media {
-        let content = ContentBuilder::new().schema(schema.map(Ref::from_schema_name)).build();
-        success = success.content(*media, content);
-    }
-    let mut responses = ResponsesBuilder::new().response(operation.success.status.to_string(), success);
+    let done = success(operation).description("Done");
+    let mut responses = ResponsesBuilder::new().response(operation.success.status.to_string(), done);
     let with_body = operation.body.map_or(&[][..], |_| &WITH_BODY);
-    let api = if operation.route.starts_with("/api/v1") { &ANYWHERE[..] } else { &[421, 503] };
+    let api = if operation.route.starts_with("/api/v1") { &ANYWHERE[..] } else { &[421] };
     for status in api.iter().chain(with_body).chain(operation.problems) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let problem = ResponseBuilder::new().description("See `type`").content("application/problem+json", content);
         responses = responses.response(status.to_string(), problem);
     }
+    if operation.route == READYZ {
+        // Not ready is an answer like ready: the same body says why.
+        let unready = success(operation).description("Not now: the body says why");
+        responses = responses.response("503", unready);
+    }
     responses
+}
+
+fn success(operation: &Operation) -> ResponseBuilder {
+    operation.success.media.iter().fold(ResponseBuilder::new(), |response, (media, schema)| {
+        let content = ContentBuilder::new().schema(schema.map(Ref::from_schema_name)).build();
+        response.content(*media, content)
+    })
 }
 
 fn parameter(name: &str, place: ParameterIn, schema: Option<RefOr<Schema>>) -> Parameter {

@@ -15,14 +15,16 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::Gateway;
-use crate::edge::{Edge, edge};
+use crate::edge::{Edge, Late, edge};
 use crate::stall::Stall;
 
-/// Accepts connections until the gateway stops, then waits for those that are open, for at most the drain's time.
+/// Accepts connections until the gateway stops, then waits for those that are open, for at most the drain's time. Who comes
+/// meanwhile is told.
 pub(crate) async fn serve(listener: TcpListener, gateway: &Arc<Gateway>) {
     let edge = edge(gateway);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -32,18 +34,35 @@ pub(crate) async fn serve(listener: TcpListener, gateway: &Arc<Gateway>) {
         let (gateway, edge) = (gateway.clone(), edge.clone());
         open.spawn(async move {
             let counted = gateway.metrics.connection();
-            if let Err(error) = converse(stream, peer, &gateway, edge).await {
+            if let Err(error) = converse(stream, peer, &gateway, edge, false).await {
                 tracing::debug!(%peer, error, "a connection ended");
             }
             drop((counted, place));
         });
     }
-    drop(listener);
     open.close();
     let left = open.len();
-    tracing::info!(connections = left, "no longer accepting; finishing what is under way");
-    if tokio::time::timeout(gateway.config.patience.drain, open.wait()).await.is_err() {
-        tracing::warn!(connections = open.len(), "some requests did not finish in time and are cut off");
+    tracing::info!(connections = left, "no longer serving who comes; finishing what is under way");
+    tokio::select! {
+        ended = tokio::time::timeout(gateway.config.patience.drain, open.wait()) => if ended.is_err() {
+            tracing::warn!(connections = open.len(), "some requests did not finish in time and are cut off");
+        },
+        () = turn_away(&listener, &places, gateway, &edge) => {}
+    }
+}
+
+/// Tells who comes now that the gateway is going down, so that a probe hears it rather than find nobody. Nobody waits for
+/// these connections: they end with this future.
+async fn turn_away(listener: &TcpListener, places: &Arc<Semaphore>, gateway: &Arc<Gateway>, edge: &Edge) {
+    let mut late = JoinSet::new();
+    loop {
+        let (stream, peer, place) = next(listener, places).await;
+        let (gateway, edge) = (gateway.clone(), edge.clone());
+        late.spawn(async move {
+            let _ = converse(stream, peer, &gateway, edge, true).await;
+            drop(place);
+        });
+        while late.try_join_next().is_some() {}
     }
 }
 
@@ -71,8 +90,14 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Serves one connection until it ends by itself, or gracefully once the gateway stops.
-async fn converse(stream: TcpStream, peer: SocketAddr, gateway: &Gateway, edge: Edge) -> Result<(), String> {
+/// Serves one connection until it ends by itself, or gracefully once the gateway stops; one that came `late` gets one answer.
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    gateway: &Gateway,
+    edge: Edge,
+    late: bool,
+) -> Result<(), String> {
     let patience = gateway.config.patience;
     stream.set_nodelay(true).map_err(|error| error.to_string())?;
     let asked = Arc::new(AtomicBool::new(false));
@@ -81,17 +106,21 @@ async fn converse(stream: TcpStream, peer: SocketAddr, gateway: &Gateway, edge: 
         service_fn(move |mut request: Request<Incoming>| {
             asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(peer);
+            if late {
+                request.extensions_mut().insert(Late);
+            }
             edge.clone().oneshot(request)
         })
     };
-    let builder = builder(patience.header_read);
+    let mut builder = builder(patience.header_read);
+    builder.http1().keep_alive(!late);
     let io = TokioIo::new(Stall::new(stream, patience.write_stall));
     let mut connection = pin!(builder.serve_connection(io, service));
     // hyper's own timer starts once it knows the protocol; a client that does not even send that much is ours to bound.
     let silence = tokio::time::sleep(patience.header_read + Duration::from_millis(RETRY_LONGEST_MS));
     let mut silence = pin!(silence);
     let mut waiting = true;
-    let mut stopping = false;
+    let mut stopping = late;
     loop {
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|error| error.to_string()),

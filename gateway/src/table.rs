@@ -108,9 +108,22 @@ operations! {
 /// The media type of `/metrics`.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Where balancers ask whether the gateway can serve.
+pub(crate) const READYZ: &str = "/readyz";
+
+/// Whether an address is for those who run the gateway: it answers there also while it goes down.
+pub(crate) fn is_operation(path: &str) -> bool {
+    ["/livez", READYZ, "/metrics"].contains(&path)
+}
+
 /// Which route an address belongs to, for a label: `other` if none.
 pub(crate) fn route_of(path: &str) -> &'static str {
     at(path).map_or("other", |operation| operation.route)
+}
+
+/// Whether there is anything at an address.
+pub(crate) fn is_known(path: &str) -> bool {
+    at(path).is_some()
 }
 
 /// Why an address and method lead nowhere.
