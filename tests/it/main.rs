@@ -12,6 +12,7 @@ mod cli;
 mod conformance;
 mod conformance_sinks;
 mod embedded;
+mod gateway;
 mod jetstream;
 mod servers;
 mod simulation;
