@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cabildo_events::limits::{
-    READ_PAGE_EVENTS, RETRY_FIRST_MS, RETRY_LONGEST_MS, WORKER_QUEUE_EVENTS_MAX, WORKERS_MAX,
+    READ_PAGE_EVENTS, RETRY_FIRST_MS, RETRY_LONGEST_MS, VIEW_CHECK_MS, WORKER_QUEUE_EVENTS_MAX, WORKERS_MAX,
 };
 use cabildo_events::{Lane, Position, Recorded, Timestamp};
 use cabildo_projections::Projection;
@@ -13,6 +13,7 @@ use cabildo_storage::{Journal, LaneHeads, Page, ReadError, Watermarks};
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::Metrics;
@@ -38,6 +39,7 @@ pub(crate) async fn run<P: Projection>(
             shutdown: shutdown.clone(),
             rewind: CancellationToken::new(),
             queued: AtomicU64::new(0),
+            stands: Lane::all().map(|_| AtomicU64::new(0)).collect(),
             oldest: (0..workers).map(|_| AtomicI64::new(i64::MAX)).collect(),
         });
         // A round ends by a stop or a rewind, never by a failure.
@@ -67,6 +69,10 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     }
     let dispatched = Arc::new(AtomicU64::new(after.seq));
     let gauge = tokio::spawn(watch_lag(shared.clone(), dispatched.clone()));
+    for lane in Lane::all() {
+        shared.stands[lane.index()].store(watermarks[lane], Ordering::Relaxed);
+    }
+    let watch = tokio::spawn(watch_view(shared.clone()));
 
     let mut wait_ms = RETRY_FIRST_MS;
     while !shared.shutdown.is_cancelled() && !shared.rewind.is_cancelled() {
@@ -83,6 +89,7 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     drop(channels);
     while pool.join_next().await.is_some() {}
     gauge.abort();
+    watch.abort();
     Ok(())
 }
 
@@ -145,6 +152,27 @@ fn split(page: Page, workers: usize) -> Vec<Vec<Recorded>> {
         parts[event.lane.index() % workers].push(event);
     }
     parts
+}
+
+/// Starts another round if the view is set back. A worker finds that too, with the next event of the lane; this finds it
+/// where none comes.
+async fn watch_view<P: Projection>(shared: Arc<Shared<P>>) {
+    let id = shared.projection.id();
+    let mut every = tokio::time::interval(Duration::from_millis(VIEW_CHECK_MS));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        // Before the sink is asked: what is applied meanwhile is no step back.
+        let stood = Watermarks(std::array::from_fn(|lane| shared.stands[lane].load(Ordering::Relaxed)));
+        // A sink that does not answer is reported by whoever writes to it.
+        let Ok(stands) = shared.sink.watermarks(id).await else { continue };
+        if let Some(lane) = Lane::all().find(|lane| stands[*lane] < stood[*lane]) {
+            shared.metrics.rewind(id.name);
+            tracing::warn!(projection = id.name, %lane, "the view was set back, reading again from there");
+            shared.rewind.cancel();
+            return;
+        }
+    }
 }
 
 /// How often the lag is measured, in milliseconds.

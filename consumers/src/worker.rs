@@ -32,6 +32,8 @@ pub(crate) struct Shared<P: Projection> {
     pub(crate) rewind: CancellationToken,
     /// Events dispatched and not applied yet.
     pub(crate) queued: AtomicU64,
+    /// Where this process last saw each lane of the view stand.
+    pub(crate) stands: Vec<AtomicU64>,
     /// When the journal stored the oldest of them, by worker; `i64::MAX` if there is none.
     pub(crate) oldest: Vec<AtomicI64>,
 }
@@ -219,6 +221,7 @@ async fn apply<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
     match shared.sink.apply(batch).await {
         Ok(Applied::Done) => {
             lane.applied(next, &parked);
+            shared.stands[lane.lane().index()].store(next, Ordering::Relaxed);
             Ok(Outcome::Applied(recorded))
         }
         Ok(Applied::Conflict { watermark }) => Ok(resume(lane, watermark)),

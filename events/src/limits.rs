@@ -118,6 +118,9 @@ pub const RETRY_FIRST_MS: u64 = 20;
 pub const RETRY_LONGEST_MS: u64 = 1_000;
 /// Most parked events kept of one projection; past it the projection stops and says so.
 pub const PARKED_EVENTS_MAX: usize = 100_000;
+/// How often a projection looks whether its view was set back, in milliseconds: an emptied view shows within it, also while
+/// nothing comes.
+pub const VIEW_CHECK_MS: u64 = 1_000;
 /// Events that a lag report counts one by one; past it the answer is "at least".
 pub const LAG_COUNT_EVENTS_MAX: u64 = 1_000_000;
 /// Window of an ordered read from a broker, in bytes: so much may be under way to a reader that is busy; the broker then

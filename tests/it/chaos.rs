@@ -2,7 +2,6 @@
 //! emptied, NATS and MongoDB are restarted. What was acknowledged is in the tally and in the log, once, within seconds.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -109,7 +108,7 @@ async fn tally_and_log_are_exact_after_kills_restarts_and_an_emptied_redis() {
         consumer.kill().await.unwrap();
         match kill {
             5 => servers.nats.restart().await,
-            10 => flush(&servers.redis),
+            10 => servers.redis.flush(),
             15 => servers.mongo.restart().await,
             _ => {}
         }
@@ -137,15 +136,6 @@ async fn tally_and_log_are_exact_after_kills_restarts_and_an_emptied_redis() {
     compare(&*journal, &*documents).await;
     println!("exact {exact:?} and logged {logged:?} after the load, {:?} after the last fault", last_fault.elapsed());
     consumer.kill().await.unwrap();
-}
-
-fn flush(redis: &Redis) {
-    let address = redis.url().split("//").nth(1).unwrap().to_owned();
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    stream.write_all(b"FLUSHALL\r\n").unwrap();
-    let mut answer = [0; 5];
-    std::io::Read::read_exact(&mut stream, &mut answer).unwrap();
-    assert_eq!(&answer, b"+OK\r\n");
 }
 
 /// Every event of the journal is in the log, as it is, once, in order; and nothing else is.

@@ -12,6 +12,7 @@ mod cli;
 mod conformance;
 mod conformance_sinks;
 mod embedded;
+mod emptied;
 mod gateway;
 mod jetstream;
 mod servers;

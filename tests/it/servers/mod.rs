@@ -168,6 +168,14 @@ impl Redis {
         let url = format!("redis://127.0.0.1:{}", server.port());
         Self { server: Some(server), url }
     }
+
+    /// Empties it.
+    pub(crate) fn flush(&self) {
+        let address = self.url.split("//").nth(1).expect("a redis:// URL");
+        let mut stream = TcpStream::connect(address).expect("the server is there");
+        stream.write_all(b"FLUSHALL\r\n").expect("the server listens");
+        expect_bytes(&mut stream, b"+OK\r\n").expect("the server is empty");
+    }
 }
 
 /// A MongoDB server.
