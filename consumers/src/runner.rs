@@ -56,6 +56,16 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     let mut after = start(&watermarks, &heads);
     tracing::debug!(projection = id.name, %after, "projecting");
 
+    for lane in Lane::all() {
+        shared.stands[lane.index()].store(watermarks[lane], Ordering::Relaxed);
+        if watermarks[lane] > heads[lane] {
+            // Nothing here can tell the events that are gone from those that took their places.
+            tracing::error!(
+                projection = id.name, %lane, view = watermarks[lane], journal = heads[lane],
+                "the journal was set back behind its view: empty the view, and it is projected again"
+            );
+        }
+    }
     let mut pool = JoinSet::new();
     let mut channels = Vec::with_capacity(workers);
     for number in 0..workers {
@@ -69,9 +79,6 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
     }
     let dispatched = Arc::new(AtomicU64::new(after.seq));
     let gauge = tokio::spawn(watch_lag(shared.clone(), dispatched.clone()));
-    for lane in Lane::all() {
-        shared.stands[lane.index()].store(watermarks[lane], Ordering::Relaxed);
-    }
     let watch = tokio::spawn(watch_view(shared.clone()));
 
     let mut wait_ms = RETRY_FIRST_MS;
@@ -87,7 +94,12 @@ async fn round<P: Projection>(shared: Arc<Shared<P>>, workers: usize) -> Result<
         wait_ms = (wait_ms * 2).min(RETRY_LONGEST_MS);
     }
     drop(channels);
-    while pool.join_next().await.is_some() {}
+    while let Some(ended) = pool.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(projection = id.name, %error, "a worker ended");
+            tokio::time::sleep(Duration::from_millis(RETRY_LONGEST_MS)).await;
+        }
+    }
     gauge.abort();
     watch.abort();
     Ok(())

@@ -110,6 +110,8 @@ pub(crate) async fn work<P: Projection>(
     mut lanes: Vec<LaneState>,
     mut channel: mpsc::Receiver<Vec<Recorded>>,
 ) {
+    // Whatever ends a worker, a panic too, ends the round: the next one starts from the sink's watermarks.
+    let _ended = shared.rewind.clone().drop_guard();
     let mut place = BTreeMap::new();
     for (index, lane) in lanes.iter().enumerate() {
         place.insert(lane.lane(), index);
@@ -133,12 +135,15 @@ pub(crate) async fn work<P: Projection>(
         // The lanes are independent of each other; their writes meet in the sink.
         let mut busy: FuturesUnordered<_> =
             lanes.iter_mut().filter(|lane| lane.pending() > 0).map(|lane| drain(&shared, lane)).collect();
+        let mut stopped = false;
         while let Some(outcome) = busy.next().await {
-            if outcome.is_err() {
-                return;
-            }
+            // The others finish the batch they are at.
+            stopped |= outcome.is_err();
         }
         drop(busy);
+        if stopped {
+            return;
+        }
         shared.oldest[number].store(i64::MAX, Ordering::Relaxed);
     }
 }

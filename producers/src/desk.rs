@@ -107,7 +107,7 @@ impl Desk {
     }
 
     /// A wish that is refused now may have been granted before, and the answer lost on the way: then its event stands among
-    /// the aggregate's ruled ones.
+    /// the aggregate's ruled ones, or the journal still knows it by its id.
     async fn earlier(
         &self,
         aggregate: &cabildo_events::Aggregate,
@@ -115,7 +115,12 @@ impl Desk {
         rejection: Rejection,
     ) -> Result<Receipt, CommandError> {
         let ruled = self.journal.ruled(aggregate).await?;
-        let found = ruled.iter().find(|event| event.envelope.as_ref().is_ok_and(|envelope| envelope.id == id));
+        let among_ruled =
+            ruled.into_iter().find(|event| event.envelope.as_ref().is_ok_and(|envelope| envelope.id == id));
+        let found = match among_ruled {
+            Some(event) => Some(event),
+            None => self.journal.find(id).await?,
+        };
         let receipt = found.map(|event| Receipt {
             position: event.position,
             events: vec![id],
