@@ -58,13 +58,18 @@ async fn the_same_key_is_one_event_however_often_it_is_sent() {
     let cast = || gateway.send("PUT", &ballot, KEY, Some(json!({"choice": "Malacates"})));
     let (first, again) = (cast().await.expect(200), cast().await.expect(200));
     assert_eq!((first.position(), &again.json()["repeated"]), (again.position(), &json!(true)));
+    // A client that lost the answer asks again after the close: its ballot was granted before.
+    let close = format!("{}/close", ballot.trim_end_matches("/ballots/ana"));
+    gateway.send("POST", &close, &[], None).await.expect(200);
+    let late = cast().await.expect(200);
+    assert_eq!((first.position(), &late.json()["repeated"]), (late.position(), &json!(true)));
 
     gateway.open_room().await;
     let say = || gateway.send("POST", "/api/v1/rooms/lobby/messages", KEY, Some(json!({"text": "a", "author": "Ana"})));
     let (first, again) = (say().await.expect(201), say().await.expect(201));
     assert_eq!((first.position(), &first.json()["id"]), (again.position(), &again.json()["id"]));
     assert_eq!(again.json()["repeated"], true);
-    assert_eq!(events(&gateway).await, 5, "two polls, a ballot, a room, a message");
+    assert_eq!(events(&gateway).await, 6, "two polls, a ballot, a close, a room, a message");
 }
 
 #[tokio::test]
