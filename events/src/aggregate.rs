@@ -61,7 +61,7 @@ impl fmt::Display for Lane {
     }
 }
 
-/// Which of the four parts of the domain an event belongs to.
+/// Which of the parts of the domain an event belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Context {
@@ -73,6 +73,8 @@ pub enum Context {
     Task,
     /// People.
     Identity,
+    /// The views, and what operators decide about them.
+    Operation,
 }
 
 impl Context {
@@ -84,11 +86,14 @@ impl Context {
             Self::Poll => "poll",
             Self::Task => "task",
             Self::Identity => "identity",
+            Self::Operation => "operation",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Chat, Self::Poll, Self::Task, Self::Identity].into_iter().find(|context| context.name() == name)
+        [Self::Chat, Self::Poll, Self::Task, Self::Identity, Self::Operation]
+            .into_iter()
+            .find(|context| context.name() == name)
     }
 }
 
@@ -123,6 +128,12 @@ impl Aggregate {
     #[must_use]
     pub fn person(name: &crate::PersonName) -> Self {
         Self { context: Context::Identity, id: name.as_str().to_lowercase().into() }
+    }
+
+    /// The projections, all of them: what operators decide about views stands in one order.
+    #[must_use]
+    pub fn projections() -> Self {
+        Self { context: Context::Operation, id: "projections".into() }
     }
 
     /// Its context.

@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use crate::{Aggregate, Event, ListId, PersonName, PollId, Rejection, RoomId, chat, identity, poll, task};
+use crate::{
+    Aggregate, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity, operation, poll,
+    task,
+};
 
 /// A wish, addressed to an aggregate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub enum Command {
     Task(ListId, task::Command),
     /// To a person, by name.
     Identity(PersonName, identity::Command),
+    /// To a projection.
+    Operation(ProjectionName, operation::Command),
 }
 
 impl Command {
@@ -26,6 +31,7 @@ impl Command {
             Self::Poll(poll, _) => Aggregate::poll(poll),
             Self::Task(list, _) => Aggregate::list(list),
             Self::Identity(name, _) => Aggregate::person(name),
+            Self::Operation(..) => Aggregate::projections(),
         }
     }
 
@@ -56,6 +62,15 @@ impl Command {
                 identity::Command::Register(_) => "register",
                 identity::Command::Admit(_) => "admit",
             },
+            Self::Operation(_, command) => match command {
+                operation::Command::Begin { .. } => "begin",
+                operation::Command::Promote(_) => "promote",
+                operation::Command::Rollback => "rollback",
+                operation::Command::Collect(_) => "collect",
+                operation::Command::Discard(..) => "discard",
+                operation::Command::Pause(_) => "pause",
+                operation::Command::Resume => "resume",
+            },
         }
     }
 
@@ -82,6 +97,7 @@ impl Command {
                 }
             },
             Self::Identity(..) => None,
+            Self::Operation(projection, _) => Some(projection.to_string()),
         }
     }
 
@@ -104,6 +120,7 @@ pub struct State {
     poll: poll::Poll,
     list: task::List,
     person: identity::Person,
+    projections: operation::Projections,
 }
 
 impl State {
@@ -119,6 +136,13 @@ impl State {
             | Event::TaskReopened(_)
             | Event::TaskRemoved(_) => self.list.evolve(event),
             Event::UserRegistered(_) | Event::GuestAdmitted(_) => self.person.evolve(event),
+            Event::ViewBegun(_)
+            | Event::ViewPromoted(_)
+            | Event::ViewRestored(_)
+            | Event::ViewCollected(_)
+            | Event::EventDiscarded(_)
+            | Event::ProjectionPaused(_)
+            | Event::ProjectionResumed(_) => self.projections.evolve(event),
             Event::MessagePosted(_) | Event::MessageEdited(_) | Event::MessageDeleted(_) | Event::BallotCast(_) => {}
         }
     }
@@ -127,6 +151,12 @@ impl State {
     #[must_use]
     pub const fn poll(&self) -> &poll::Poll {
         &self.poll
+    }
+
+    /// The projections, as their ruled events left them.
+    #[must_use]
+    pub const fn projections(&self) -> &operation::Projections {
+        &self.projections
     }
 
     /// The room, as its ruled events left it.
@@ -153,5 +183,6 @@ pub fn decide(state: &State, command: &Command, facts: &Facts) -> Result<Vec<Eve
         Command::Poll(poll, command) => poll::decide(&state.poll, poll, command),
         Command::Task(list, command) => task::decide(&state.list, list, command),
         Command::Identity(name, command) => identity::decide(&state.person, name, command),
+        Command::Operation(name, command) => operation::decide(&state.projections, name, command),
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::wire::upgrade;
-use crate::{chat, identity, poll, task};
+use crate::{chat, identity, operation, poll, task};
 
 /// Why stored data is no event of this build.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +119,20 @@ events! {
     UserRegistered(identity::UserRegistered) = "identity.user.registered", version 1, ruled;
     /// A guest was let in under a name.
     GuestAdmitted(identity::GuestAdmitted) = "identity.guest.admitted", version 1, ruled;
+    /// A view began to be built.
+    ViewBegun(operation::ViewBegun) = "operation.view.begun", version 1, ruled;
+    /// A view became the one that is read.
+    ViewPromoted(operation::ViewPromoted) = "operation.view.promoted", version 1, ruled;
+    /// The view from before is read again.
+    ViewRestored(operation::ViewRestored) = "operation.view.restored", version 1, ruled;
+    /// A view was given up.
+    ViewCollected(operation::ViewCollected) = "operation.view.collected", version 1, ruled;
+    /// A projection leaves an event out.
+    EventDiscarded(operation::EventDiscarded) = "operation.event.discarded", version 1, ruled;
+    /// A projection stands still.
+    ProjectionPaused(operation::ProjectionPaused) = "operation.projection.paused", version 1, ruled;
+    /// A projection goes on.
+    ProjectionResumed(operation::ProjectionResumed) = "operation.projection.resumed", version 1, ruled;
 }
 
 fn to_json<T: serde::Serialize>(data: &T) -> Bytes {

@@ -43,6 +43,11 @@ text_newtype!(
     VoterId, "voter id", check_id
 );
 
+text_newtype!(
+    /// Names a projection: 1 to 128 bytes of UTF-8 without control characters or outer spaces.
+    ProjectionName, "projection name", check_id
+);
+
 macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

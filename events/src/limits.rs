@@ -118,6 +118,10 @@ pub const RETRY_FIRST_MS: u64 = 20;
 pub const RETRY_LONGEST_MS: u64 = 1_000;
 /// Most parked events kept of one projection; past it the projection stops and says so.
 pub const PARKED_EVENTS_MAX: usize = 100_000;
+/// Most views of one projection at a time: the live one, those kept for a rollback, those being built.
+pub const VIEWS_MAX: usize = 8;
+/// Most events that one projection may be told to leave out.
+pub const DISCARDED_EVENTS_MAX: usize = 10_000;
 /// How often a projection looks whether its view was set back, in milliseconds: an emptied view shows within it, also while
 /// nothing comes.
 pub const VIEW_CHECK_MS: u64 = 1_000;

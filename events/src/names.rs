@@ -168,6 +168,10 @@ text_newtype!(
     PersonName, "name", check_name
 );
 text_newtype!(
+    /// Why an operator did something: one line of 1 to 500 characters.
+    Reason, "reason", check_question
+);
+text_newtype!(
     /// Who caused an event, as far as the gateway knows: `ce-actor`, one line of at most 128 characters.
     Actor, "actor", check_actor
 );

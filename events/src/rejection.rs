@@ -42,6 +42,9 @@ pub enum Rejection {
     /// The list holds as many tasks as it may.
     #[error("the list holds {max} tasks already", max = limits::LIST_TASKS_MAX)]
     ListFull,
+    /// An operator's wish that does not fit how things stand.
+    #[error("{0}")]
+    Operation(String),
 }
 
 impl Rejection {
@@ -58,6 +61,7 @@ impl Rejection {
             Self::OptionTwice(_) => "option-twice",
             Self::FieldCount(_) => "field-count",
             Self::ListFull => "list-full",
+            Self::Operation(_) => "operation",
         }
     }
 }

@@ -210,6 +210,7 @@ impl From<Rejection> for Problem {
             Rejection::AlreadyExists { .. } => (&ALREADY_EXISTS, None),
             Rejection::PollClosed(_) => (&POLL_CLOSED, None),
             Rejection::ListFull => (&LIST_FULL, None),
+            Rejection::Operation(_) => (&ALREADY_EXISTS, None),
             Rejection::UnknownOption(_) => (&UNKNOWN_OPTION, Some("choice")),
             Rejection::ChoiceCount(_) => (&CHOICE_COUNT, Some("choice")),
             Rejection::OptionCount(_) => (&OPTION_COUNT, Some("options")),
