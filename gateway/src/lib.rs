@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo_events::limits;
-use cabildo_storage::{Commands, Counters, Documents, Journal, Live};
+use cabildo_storage::{Commands, Counters, Documents, Journal, Live, Views};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,8 @@ pub struct Ports {
     pub commands: Arc<dyn Commands>,
     /// Events as they come.
     pub live: Live,
+    /// Which view of a projection is read.
+    pub views: Views,
 }
 
 /// How the role runs.

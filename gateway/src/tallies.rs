@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use cabildo_events::limits::{LIVE_TALLY_MS, RETRY_FIRST_MS, RETRY_LONGEST_MS};
 use cabildo_events::{Aggregate, Lane, PollId, Position};
+use cabildo_projections::ProjectionId;
 use cabildo_projections::tally::{self, MINUTES, POLL, PollTally, VOTES};
-use cabildo_storage::{Hashes, Page, SinkError};
+use cabildo_storage::{Hashes, Page, SinkError, Views};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::Serialize;
@@ -30,10 +31,15 @@ pub(crate) struct State {
     pub(crate) position: Position,
 }
 
-/// Reads a poll's result; `None` if there is no such poll.
-pub(crate) async fn read(ports: &Ports, poll: &PollId, lane: Lane) -> Result<(u64, Option<State>), SinkError> {
+/// Reads a poll's result from a view; `None` if there is no such poll.
+pub(crate) async fn read(
+    ports: &Ports,
+    view: ProjectionId,
+    poll: &PollId,
+    lane: Lane,
+) -> Result<(u64, Option<State>), SinkError> {
     let wanted = [(POLL, poll.as_str()), (VOTES, poll.as_str()), (MINUTES, poll.as_str())];
-    let Hashes { watermark, hashes } = ports.counters.hashes(tally::ID, lane, &wanted).await?;
+    let Hashes { watermark, hashes } = ports.counters.hashes(view, lane, &wanted).await?;
     let mut hashes = hashes.into_iter();
     let (meta, votes, minutes) =
         (hashes.next().unwrap_or_default(), hashes.next().unwrap_or_default(), hashes.next().unwrap_or_default());
@@ -82,7 +88,8 @@ impl Tallies {
         let stop = CancellationToken::new();
         // Listening begins before the first read, so no event falls between the two.
         let pages = self.ports.live.subscribe();
-        let watching = Watching { ports: self.ports.clone(), poll: poll.clone(), sender, pages };
+        let views = self.ports.views.clone();
+        let watching = Watching { ports: self.ports.clone(), poll: poll.clone(), sender, pages, views };
         let stopped = stop.clone();
         tokio::spawn(async move {
             let _ = stopped.run_until_cancelled(watching.run()).await;
@@ -98,6 +105,7 @@ struct Watching {
     poll: PollId,
     sender: watch::Sender<Bytes>,
     pages: broadcast::Receiver<Arc<Page>>,
+    views: Views,
 }
 
 impl Watching {
@@ -120,10 +128,15 @@ impl Watching {
         }
     }
 
-    /// Waits for an event of the poll: the sequence that the view must reach. `None` when the feed has ended.
+    /// Waits for an event of the poll, or for another view of it: the sequence that the view must reach. `None` when the feed
+    /// has ended.
     async fn next(&mut self, aggregate: &Aggregate) -> Option<u64> {
         loop {
-            match self.pages.recv().await {
+            let page = tokio::select! {
+                page = self.pages.recv() => page,
+                true = self.views.changed() => return Some(self.lane_head(aggregate.lane()).await),
+            };
+            match page {
                 Ok(page) => {
                     if let Some(seq) = last_of(&page, aggregate) {
                         return Some(seq);
@@ -171,10 +184,11 @@ impl Watching {
     }
 
     async fn look(&self, lane: Lane, wanted: u64) -> Result<Option<(u64, Option<State>)>, SinkError> {
-        if self.ports.counters.watermark(tally::ID, lane).await? < wanted {
+        let view = self.ports.views.live(tally::ID);
+        if self.ports.counters.watermark(view, lane).await? < wanted {
             return Ok(None);
         }
-        read(&self.ports, &self.poll, lane).await.map(Some)
+        read(&self.ports, view, &self.poll, lane).await.map(Some)
     }
 }
 

@@ -18,6 +18,7 @@ mod live;
 mod mongo;
 mod redis;
 mod sink;
+mod views;
 
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
 pub use connect::{
@@ -32,3 +33,4 @@ pub use sink::{
     Applied, Counters, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, Sink, SinkError,
     Watermarks,
 };
+pub use views::{OperateError, Views, operate};

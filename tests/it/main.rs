@@ -17,3 +17,4 @@ mod gateway;
 mod jetstream;
 mod servers;
 mod simulation;
+mod views;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use cabildo_producers::{Appender, Desk};
-use cabildo_storage::Live;
+use cabildo_storage::{Live, Views};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,8 @@ impl Front {
     pub(crate) async fn start(opened: &Opened, registry: &mut Registry) -> anyhow::Result<Self> {
         let (stop_appender, stop_live) = (CancellationToken::new(), CancellationToken::new());
         let live = Live::start(opened.journal.clone(), stop_live.clone()).await.context("the live feed")?;
+        let views = Views::start(opened.journal.clone(), Some(&live), stop_live.clone()).await;
+        let views = views.context("what operators decided")?;
         let metrics = Arc::new(cabildo_producers::Metrics::register(registry));
         let appender = Appender::start(opened.journal.clone(), metrics.clone(), stop_appender.clone());
         let desk = Desk::start(opened.journal.clone(), appender, &live, metrics, stop_appender.clone());
@@ -62,6 +64,7 @@ impl Front {
                 documents: opened.documents.clone(),
                 commands: Arc::new(desk),
                 live,
+                views,
             },
             metrics: Arc::new(cabildo_gateway::Metrics::register(registry)),
             stop_appender,

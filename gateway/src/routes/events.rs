@@ -68,8 +68,9 @@ struct Events {
 async fn search(call: Call) -> Result<Response, Problem> {
     let Search { mut query, limit, filters } = parse(call.params()?)?;
     let ports = &call.gateway.ports;
+    query.projection = ports.views.live(record::ID);
     let fresh = match call.min_position()? {
-        Some(min) => fresh::every_lane(&*ports.documents, record::ID, &*ports.journal, min).await?,
+        Some(min) => fresh::every_lane(&*ports.documents, query.projection, &*ports.journal, min).await?,
         None => true,
     };
     if call.asks_for(NDJSON) && limit.is_none() {

@@ -129,14 +129,15 @@ async fn hits(call: Call) -> Result<Response, Problem> {
     params.finish(&["step", "since", "until"])?;
     let span = Span::new(step, since, until)?;
     let ports = &call.gateway.ports;
+    let view = ports.views.live(activity::ID);
     let fresh = match call.min_position()? {
-        Some(min) => fresh::every_lane(&*ports.counters, activity::ID, &*ports.journal, min).await?,
+        Some(min) => fresh::every_lane(&*ports.counters, view, &*ports.journal, min).await?,
         None => true,
     };
     let mut buckets = BTreeMap::new();
     let mut hours = futures::stream::iter(span.hours())
         .map(|hour| async move {
-            let lanes = ports.counters.across_lanes(activity::ID, HOURS, &hour.to_string()).await;
+            let lanes = ports.counters.across_lanes(view, HOURS, &hour.to_string()).await;
             lanes.map(|lanes| (hour, lanes))
         })
         .buffered(HOURS_AT_ONCE)

@@ -112,10 +112,11 @@ async fn change(room: &RoomId, message: MessageId, call: &Call, command: chat::C
 async fn status(gateway: &Gateway, room: &RoomId, message: MessageId) -> Result<MessageStatus, Problem> {
     let lane = Aggregate::room(room).lane();
     let documents = &*gateway.ports.documents;
-    let look = || documents.load(rooms::ID, lane, vec![message_key(room.as_str(), message)]);
+    let view = gateway.ports.views.live(rooms::ID);
+    let look = || documents.load(view, lane, vec![message_key(room.as_str(), message)]);
     let mut found = only(look().await?);
     if found.is_none() {
-        if !fresh::lane(documents, rooms::ID, lane, &*gateway.ports.journal, fresh::NOW).await? {
+        if !fresh::lane(documents, view, lane, &*gateway.ports.journal, fresh::NOW).await? {
             return Err(Problem::new(&problem::VIEW_BEHIND, "the view of the room is behind the journal: try again"));
         }
         found = only(look().await?);
@@ -141,12 +142,13 @@ async fn list(room: &str, call: Call) -> Result<Response, Problem> {
     let (after, before): (Option<Position>, Option<Position>) = (params.value("after")?, params.value("before")?);
     params.finish(&["after", "before", "limit"])?;
     // The room is read first: its watermark is no later than the messages.
-    let (fresh, loaded) = load(&call, &room, &call.gateway).await?;
+    let view = call.gateway.ports.views.live(rooms::ID);
+    let (fresh, loaded) = load(&call, view, &room).await?;
     let watermark = loaded.watermark;
     only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
     let order = if after.is_some() { Order::Oldest } else { Order::Newest };
     let aggregate = Some(Aggregate::room(&room));
-    let query = Query { aggregate, after, before, order, ..Query::of(rooms::ID, MESSAGES, limit + 1) };
+    let query = Query { aggregate, after, before, order, ..Query::of(view, MESSAGES, limit + 1) };
     let page = Page::of(call.gateway.ports.documents.find(&query).await?.documents, order, limit);
     let mut response = answer::json(&Messages { room: room.as_str(), messages: page.bodies()? })?;
     let address = format!("/api/v1/rooms/{}/messages", escape(room.as_str()));

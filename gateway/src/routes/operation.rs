@@ -73,8 +73,8 @@ async fn ready(call: Call) -> Result<Response, Problem> {
     let lane = Lane::all().next().ok_or_else(|| Problem::new(&crate::problem::INTERNAL, "there are no lanes"))?;
     let (journal, counters, documents) = tokio::join!(
         tokio::time::timeout(patience, ports.journal.head()),
-        tokio::time::timeout(patience, ports.counters.watermark(tally::ID, lane)),
-        tokio::time::timeout(patience, ports.documents.watermark(rooms::ID, lane)),
+        tokio::time::timeout(patience, ports.counters.watermark(ports.views.live(tally::ID), lane)),
+        tokio::time::timeout(patience, ports.documents.watermark(ports.views.live(rooms::ID), lane)),
     );
     let checks = [
         ("journal", matches!(journal, Ok(Ok(_)))),

@@ -143,11 +143,12 @@ async fn list(call: Call) -> Result<Response, Problem> {
     let after = params.text("after")?;
     params.finish(&["after", "limit"])?;
     let ports = &call.gateway.ports;
+    let view = ports.views.live(tally::ID);
     let fresh = match call.min_position()? {
-        Some(min) => fresh::every_lane(&*ports.counters, tally::ID, &*ports.journal, min).await?,
+        Some(min) => fresh::every_lane(&*ports.counters, view, &*ports.journal, min).await?,
         None => true,
     };
-    let lanes = ports.counters.across_lanes(tally::ID, INDEX, INDEX_KEY).await?;
+    let lanes = ports.counters.across_lanes(view, INDEX, INDEX_KEY).await?;
     let polls: BTreeMap<String, String> = lanes.into_iter().flatten().collect();
     let from = |id: &String| after.as_ref().is_none_or(|after| id > after);
     let mut polls: Vec<PollListed> = polls
@@ -170,11 +171,12 @@ async fn list(call: Call) -> Result<Response, Problem> {
 async fn read(call: &Call, poll: &PollId, gateway: &Gateway) -> Result<(bool, u64, State), Problem> {
     let lane = Aggregate::poll(poll).lane();
     let ports = &gateway.ports;
+    let view = ports.views.live(tally::ID);
     let fresh = match call.min_position()? {
-        Some(min) => fresh::lane(&*ports.counters, tally::ID, lane, &*ports.journal, min).await?,
+        Some(min) => fresh::lane(&*ports.counters, view, lane, &*ports.journal, min).await?,
         None => true,
     };
-    let (watermark, state) = tallies::read(ports, poll, lane).await?;
+    let (watermark, state) = tallies::read(ports, view, poll, lane).await?;
     let state = state.ok_or_else(|| Problem::not_found("poll", poll))?;
     Ok((fresh, watermark, state))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cabildo_events::{Aggregate, Command, Facts, Position, Rejection, RoomId, RoomName, Topic, chat};
+use cabildo_projections::ProjectionId;
 use cabildo_projections::rooms::{self, ROOMS, room_key};
 use cabildo_storage::{CommandError, Loaded, Order, Query};
 use serde::{Deserialize, Serialize};
@@ -95,13 +96,14 @@ async fn list(call: Call) -> Result<Response, Problem> {
     let (after, before): (Option<Position>, Option<Position>) = (params.value("after")?, params.value("before")?);
     params.finish(&["after", "before", "limit"])?;
     let ports = &call.gateway.ports;
+    let view = ports.views.live(rooms::ID);
     let fresh = match call.min_position()? {
-        Some(min) => fresh::every_lane(&*ports.documents, rooms::ID, &*ports.journal, min).await?,
+        Some(min) => fresh::every_lane(&*ports.documents, view, &*ports.journal, min).await?,
         None => true,
     };
     // One more than asked for tells whether there is another page.
     let order = if before.is_some() && after.is_none() { Order::Newest } else { Order::Oldest };
-    let query = Query { after, before, order, ..Query::of(rooms::ID, ROOMS, limit + 1) };
+    let query = Query { after, before, order, ..Query::of(view, ROOMS, limit + 1) };
     let page = Page::of(ports.documents.find(&query).await?.documents, order, limit);
     let mut response = answer::json(&Rooms { rooms: page.bodies()? })?;
     answer::link(&mut response, &page.links("/api/v1/rooms", limit));
@@ -112,7 +114,7 @@ async fn list(call: Call) -> Result<Response, Problem> {
 async fn get(room: &str, call: Call) -> Result<Response, Problem> {
     let room: RoomId = segment("room", room)?;
     call.params()?.finish(&[])?;
-    let (fresh, loaded) = load(&call, &room, &call.gateway).await?;
+    let (fresh, loaded) = load(&call, call.gateway.ports.views.live(rooms::ID), &room).await?;
     let watermark = loaded.watermark;
     let document = only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
     let mut response = answer::raw_json(String::from(document.body));
@@ -123,14 +125,15 @@ async fn get(room: &str, call: Call) -> Result<Response, Problem> {
 type LoadedRoom = Loaded<cabildo_projections::DocumentKey, cabildo_projections::Document>;
 
 /// The room's document, and whether its lane is as fresh as the client asked for.
-pub(super) async fn load(call: &Call, room: &RoomId, gateway: &Gateway) -> Result<(bool, LoadedRoom), Problem> {
+pub(super) async fn load(call: &Call, view: ProjectionId, room: &RoomId) -> Result<(bool, LoadedRoom), Problem> {
     let lane = Aggregate::room(room).lane();
+    let gateway = &call.gateway;
     let documents = &*gateway.ports.documents;
     let fresh = match call.min_position()? {
-        Some(min) => fresh::lane(documents, rooms::ID, lane, &*gateway.ports.journal, min).await?,
+        Some(min) => fresh::lane(documents, view, lane, &*gateway.ports.journal, min).await?,
         None => true,
     };
-    Ok((fresh, documents.load(rooms::ID, lane, vec![room_key(room.as_str())]).await?))
+    Ok((fresh, documents.load(view, lane, vec![room_key(room.as_str())]).await?))
 }
 
 /// The one row that was asked for.

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use cabildo_gateway::Patience;
 use cabildo_producers::{Appender, Desk};
-use cabildo_storage::{Commands, Counters, Documents, Journal, Live, open_counters, open_documents, open_journal};
+use cabildo_storage::{
+    Commands, Counters, Documents, Journal, Live, Views, open_counters, open_documents, open_journal,
+};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -91,6 +93,7 @@ impl Front {
         let (stop, stop_appender) = (CancellationToken::new(), CancellationToken::new());
         let journal = stores.journal.clone();
         let live = Live::start(journal.clone(), stop_appender.clone()).await.unwrap();
+        let views = Views::start(journal.clone(), Some(&live), stop_appender.clone()).await.unwrap();
         let metrics = Arc::new(cabildo_producers::Metrics::register(&mut registry));
         let appender = Appender::start(journal.clone(), metrics.clone(), stop_appender.clone());
         let commands: Arc<dyn Commands> =
@@ -101,6 +104,7 @@ impl Front {
             documents: stores.documents.clone(),
             commands: commands.clone(),
             live,
+            views,
         };
         let metrics = Arc::new(cabildo_gateway::Metrics::register(&mut registry));
         let render_metrics = Arc::new(move || {
