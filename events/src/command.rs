@@ -68,6 +68,7 @@ impl Command {
                 operation::Command::Rollback => "rollback",
                 operation::Command::Collect(_) => "collect",
                 operation::Command::Discard(..) => "discard",
+                operation::Command::Mend(_) => "mend",
                 operation::Command::Pause(_) => "pause",
                 operation::Command::Resume => "resume",
             },
@@ -141,6 +142,7 @@ impl State {
             | Event::ViewRestored(_)
             | Event::ViewCollected(_)
             | Event::EventDiscarded(_)
+            | Event::AggregateMended(_)
             | Event::ProjectionPaused(_)
             | Event::ProjectionResumed(_) => self.projections.evolve(event),
             Event::MessagePosted(_) | Event::MessageEdited(_) | Event::MessageDeleted(_) | Event::BallotCast(_) => {}

@@ -129,6 +129,8 @@ events! {
     ViewCollected(operation::ViewCollected) = "operation.view.collected", version 1, ruled;
     /// A projection leaves an event out.
     EventDiscarded(operation::EventDiscarded) = "operation.event.discarded", version 1, ruled;
+    /// The rows of an aggregate were made anew.
+    AggregateMended(operation::AggregateMended) = "operation.aggregate.mended", version 1, ruled;
     /// A projection stands still.
     ProjectionPaused(operation::ProjectionPaused) = "operation.projection.paused", version 1, ruled;
     /// A projection goes on.

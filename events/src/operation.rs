@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{DISCARDED_EVENTS_MAX, VIEWS_MAX};
-use crate::{Event, Position, ProjectionName, Reason, Rejection};
+use crate::{Aggregate, Event, Position, ProjectionName, Reason, Rejection};
 
 /// A view began to be built, beside the live one. It becomes readable by its version; nobody reads it unasked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,15 @@ pub struct EventDiscarded {
     pub reason: Reason,
 }
 
+/// The rows of one aggregate were made anew, from its own events; what was parked of it is folded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AggregateMended {
+    /// Of which projection.
+    pub projection: ProjectionName,
+    /// Which aggregate.
+    pub aggregate: Aggregate,
+}
+
 /// A projection was told to stand still.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectionPaused {
@@ -103,6 +112,8 @@ pub enum Command {
     Collect(u32),
     /// Leave an event out.
     Discard(Position, Reason),
+    /// Fold what is parked of an aggregate: its rows have been made anew.
+    Mend(Aggregate),
     /// Stand still.
     Pause(Reason),
     /// Go on.
@@ -155,6 +166,7 @@ pub struct Decided {
     highest: u32,
     discarded: BTreeMap<Position, Reason>,
     paused: Option<Reason>,
+    mended: u64,
 }
 
 impl Default for Decided {
@@ -168,6 +180,7 @@ impl Default for Decided {
             highest: 1,
             discarded: BTreeMap::new(),
             paused: None,
+            mended: 0,
         }
     }
 }
@@ -207,6 +220,12 @@ impl Decided {
     #[must_use]
     pub const fn paused(&self) -> Option<&Reason> {
         self.paused.as_ref()
+    }
+
+    /// How often an aggregate was mended: consumers look at what is parked anew when it grows.
+    #[must_use]
+    pub const fn mended(&self) -> u64 {
+        self.mended
     }
 
     /// The number of the next view.
@@ -277,6 +296,7 @@ impl Projections {
             Event::EventDiscarded(EventDiscarded { projection, position, reason }) => {
                 self.decided(projection).discarded.insert(*position, reason.clone());
             }
+            Event::AggregateMended(AggregateMended { projection, .. }) => self.decided(projection).mended += 1,
             Event::ProjectionPaused(ProjectionPaused { projection, reason }) => {
                 self.decided(projection).paused = Some(reason.clone());
             }
@@ -347,6 +367,9 @@ pub(crate) fn decide(
         }
         Command::Discard(position, reason) => {
             Event::EventDiscarded(EventDiscarded { projection, position: *position, reason: reason.clone() })
+        }
+        Command::Mend(aggregate) => {
+            Event::AggregateMended(AggregateMended { projection, aggregate: aggregate.clone() })
         }
         Command::Pause(_) if decided.paused.is_some() => return refused(format!("{projection} is paused already")),
         Command::Pause(reason) => Event::ProjectionPaused(ProjectionPaused { projection, reason: reason.clone() }),
