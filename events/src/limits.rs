@@ -61,6 +61,20 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const FRESH_WAIT_MS: u64 = 2_000;
 /// Shortest time between two states of a live tally, in milliseconds: at most five a second.
 pub const LIVE_TALLY_MS: u64 = 200;
+/// Shortest time between two beats of the pulse, in milliseconds: at most five a second.
+pub const PULSE_MS: u64 = 200;
+/// Longest time between two beats that listeners of the pulse get, in milliseconds, also while nothing changes.
+pub const PULSE_LONGEST_MS: u64 = 5_000;
+/// How long a beat waits for the sinks, and then for the journal, in milliseconds; then it shows what they said last.
+pub const PULSE_LOOK_MS: u64 = 150;
+/// How long a sink may take to say where a view stands before the pulse shows it as down, in milliseconds.
+pub const PULSE_UNHEARD_MS: u64 = 1_000;
+/// Shortest time between two counts of what is parked, in milliseconds.
+pub const PULSE_PARKED_MS: u64 = 5_000;
+/// Beats that wait for a slow listener of the pulse; then it misses the oldest.
+pub const PULSE_QUEUE_MAX: usize = 32;
+/// Most event types that the pulse counts apart; the rest are counted together.
+pub const PULSE_KINDS_MAX: usize = 64;
 /// Pages of events (of at most [`READ_PAGE_EVENTS`] each) that a live listener may lag behind before it is resumed from the
 /// journal: so many are kept in memory while one listener, or one view, stands still.
 pub const LIVE_QUEUE_PAGES_MAX: usize = 256;

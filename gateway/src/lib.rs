@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod params;
 mod problem;
+mod pulse;
 mod routes;
 mod serve;
 mod slug;
@@ -92,6 +93,7 @@ pub(crate) struct Gateway {
     pub(crate) stopping: CancellationToken,
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) tallies: tallies::Tallies,
+    pub(crate) pulse: pulse::Pulse,
     /// Whether only this machine can reach it: then the gateway answers to loopback names only.
     pub(crate) loopback: bool,
 }
@@ -114,6 +116,7 @@ pub async fn run(
     let loopback = listener.local_addr()?.ip().is_loopback();
     let gateway = Arc::new(Gateway {
         tallies: tallies::Tallies::new(ports.clone()),
+        pulse: pulse::Pulse::new(ports.clone(), metrics.clone()),
         ports,
         config,
         metrics,

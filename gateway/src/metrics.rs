@@ -100,6 +100,16 @@ impl Metrics {
         Counted::one_of(&self.listeners)
     }
 
+    /// Connections open now.
+    pub(crate) fn connections(&self) -> i64 {
+        self.connections.get()
+    }
+
+    /// Live streams open now.
+    pub(crate) fn listeners(&self) -> i64 {
+        self.listeners.get()
+    }
+
     pub(crate) fn sent_live(&self, bytes: usize) {
         self.live_bytes.inc_by(bytes as u64);
     }

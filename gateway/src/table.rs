@@ -93,6 +93,10 @@ operations! {
         query &["step", "since", "until"]; headers READ; body None; answers(200, &[(JSON, Some("Hits"))]); problems &[];
     "GET" "/api/v1/events/{position}" get_event "Read one event"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Event"))]); problems &[404];
+    "GET" "/api/v1/projections" list_projections "Read how far each view has got"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Projections"))]); problems &[];
+    "GET" "/api/v1/pulse" get_pulse "Read how the journal moves, or watch it with `Accept: text/event-stream`: at most five pulses a second"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Pulse")), (EVENT_STREAM, None)]); problems &[];
     "GET" "/api/v1/time" get_time "Read the gateway's clock"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
     "GET" "/api/v1/openapi.json" get_openapi "Read this document"

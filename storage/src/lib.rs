@@ -14,6 +14,7 @@ mod connect;
 pub mod embedded;
 mod jetstream;
 mod journal;
+pub mod lag;
 mod live;
 mod mongo;
 mod redis;

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use cabildo_events::limits::LAG_COUNT_EVENTS_MAX;
-use cabildo_events::{Lane, Position, Timestamp};
+use cabildo_events::{Position, Timestamp};
 use cabildo_projections::{ALL, ProjectionId, activity, tally};
+use cabildo_storage::lag::{self, Behind};
 use cabildo_storage::{Counters, Documents, Journal, LaneHeads, Watermarks};
 use comfy_table::{Table, presets};
-use futures::StreamExt;
 use serde::Serialize;
 
 use crate::address::Port;
@@ -111,8 +110,8 @@ pub(crate) async fn list(settings: &Settings, options: &ProjectionOptions) -> an
 
 /// The last position up to which no lane misses an event: that of the journal's last event if none is behind.
 fn applied_up_to(watermarks: &Watermarks, heads: &LaneHeads) -> Position {
-    let behind = Lane::all().filter(|lane| watermarks[*lane] < heads[*lane]).map(|lane| watermarks[lane]).min();
-    Position::at(behind.unwrap_or_else(|| heads.0.iter().copied().max().unwrap_or(0)))
+    let behind = lag::lacking(watermarks, heads).map(|(after, _)| after);
+    behind.unwrap_or_else(|| Position::at(heads.0.iter().copied().max().unwrap_or(0)))
 }
 
 #[derive(Serialize)]
@@ -136,7 +135,7 @@ pub(crate) async fn lag(settings: &Settings, options: &ProjectionOptions) -> any
     for id in ALL {
         let watermarks = opened.watermarks(id).await?;
         let heads = opened.journal.lane_heads().await?;
-        let (events, at_least, oldest) = count_behind(&*opened.journal, &watermarks, &heads).await?;
+        let Behind { events, at_least, oldest } = lag::behind(&*opened.journal, &watermarks, &heads).await?;
         let parked = opened.journal.parked(id.name, id.version).await?.len();
         let seconds = oldest.map_or(0.0, seconds_since);
         lags.push(Lag { name: id.name, version: id.version, events, at_least, seconds, parked });
@@ -154,35 +153,6 @@ pub(crate) async fn lag(settings: &Settings, options: &ProjectionOptions) -> any
         output::line(&table.to_string())?;
     }
     Ok(if parked { Exit::Parked } else { Exit::Ok })
-}
-
-/// How many events are past the watermark of their lane, whether the count stopped at its bound, and when the oldest of
-/// them was stored.
-async fn count_behind(
-    journal: &dyn Journal,
-    watermarks: &Watermarks,
-    heads: &LaneHeads,
-) -> anyhow::Result<(u64, bool, Option<Timestamp>)> {
-    let is_behind = |lane: &Lane| watermarks[*lane] < heads[*lane];
-    let Some(lowest) = Lane::all().filter(is_behind).map(|lane| watermarks[lane]).min() else {
-        return Ok((0, false, None));
-    };
-    let highest = Lane::all().filter(is_behind).map(|lane| heads[lane]).max().unwrap_or(lowest);
-    let (mut events, mut read, mut oldest) = (0, 0, None);
-    let mut pages = journal.read(Position::at(lowest), Position::at(highest)).await?;
-    while let Some(page) = pages.next().await {
-        for event in page? {
-            if read == LAG_COUNT_EVENTS_MAX {
-                return Ok((events, true, oldest));
-            }
-            read += 1;
-            if event.position.seq > watermarks[event.lane] {
-                events += 1;
-                oldest.get_or_insert(event.recorded);
-            }
-        }
-    }
-    Ok((events, false, oldest))
 }
 
 fn seconds_since(time: Timestamp) -> f64 {

@@ -5,6 +5,7 @@ mod hits;
 mod messages;
 mod operation;
 mod polls;
+mod pulse;
 mod rooms;
 mod tail;
 
@@ -27,6 +28,6 @@ pub(crate) fn all(
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
     let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().boxed();
-    let operation = operation::routes(gateway);
+    let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
 }

@@ -10,20 +10,20 @@ use super::{Gateway, in_time, votes};
 
 /// One event of a stream.
 #[derive(Debug)]
-struct Frame {
-    id: String,
-    event: String,
-    data: Value,
+pub(super) struct Frame {
+    pub(super) id: String,
+    pub(super) event: String,
+    pub(super) data: Value,
 }
 
 /// A listener.
-struct Stream {
+pub(super) struct Stream {
     response: reqwest::Response,
     text: String,
 }
 
 impl Stream {
-    async fn open(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Self {
+    pub(super) async fn open(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Self {
         let mut request = gateway.client.get(gateway.url(path)).header("Accept", "text/event-stream");
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -52,7 +52,7 @@ impl Stream {
         }
     }
 
-    async fn next(&mut self) -> Option<Frame> {
+    pub(super) async fn next(&mut self) -> Option<Frame> {
         let block = self.block().await?;
         let line = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).expect(name).to_owned();
         Some(Frame { id: line("id: "), event: line("event: "), data: serde_json::from_str(&line("data: ")).unwrap() })

@@ -5,6 +5,7 @@ mod down;
 mod drain;
 mod live;
 mod openapi;
+mod pulse;
 mod reads;
 mod writes;
 
