@@ -180,6 +180,17 @@ pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const INCREMENT_MAX: u64 = 1_000_000_000_000_000_000;
 /// How often a process that only reads an embedded journal looks for what another process wrote, in milliseconds.
 pub const FOREIGN_POLL_MS: u64 = 50;
+/// Keys that one look into Redis passes over when all rows of a lane are read.
+pub const SCAN_KEYS: usize = 1_000;
+/// Hashes that are read at once when all rows of a lane are read from Redis.
+pub const SCAN_HASHES: usize = 64;
+/// Calls to Redis for one page of rows; then the page is handed out as it is, maybe empty.
+pub const SCAN_CALLS: usize = 64;
+/// How often a process that writes an embedded journal looks for what another process appended, in milliseconds: its
+/// followers see that within it.
+pub const FOREIGN_APPEND_MS: u64 = 100;
+/// Rows of an embedded view that one transaction removes: batches of live views come in between.
+pub const DROP_ROWS: usize = 4_096;
 /// How long an embedded store waits for another process's lock on its files, in milliseconds.
 pub const BUSY_MS: u32 = 5_000;
 /// Size at which an embedded store's write-ahead log is folded into its file, in pages of 4 KiB.

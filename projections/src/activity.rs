@@ -29,6 +29,10 @@ impl Projection for Activity {
         ID
     }
 
+    fn tables(&self) -> &'static [&'static str] {
+        &[HOURS]
+    }
+
     fn step(&self, event: &Recorded) -> Result<Option<Cell>, Unfoldable> {
         let kind = event.envelope.as_ref().map_or(UNREADABLE, |envelope| &envelope.kind);
         let seconds = event.recorded.seconds();

@@ -30,8 +30,10 @@ impl Cell {
 pub enum CellChange {
     /// Adds to a count (a missing cell counts 0). Adding 0 makes the cell exist.
     Add(Cell, i64),
-    /// Writes a text over whatever is there.
+    /// Writes a text over whatever is there. One that is a number may be added to afterwards.
     Put(Cell, Box<str>),
+    /// Takes a cell away, if it is there. No fold does: a view is mended with it.
+    Remove(Cell),
 }
 
 impl CellChange {
@@ -39,7 +41,7 @@ impl CellChange {
     #[must_use]
     pub const fn cell(&self) -> &Cell {
         match self {
-            Self::Add(cell, _) | Self::Put(cell, _) => cell,
+            Self::Add(cell, _) | Self::Put(cell, _) | Self::Remove(cell) => cell,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cabildo_events::{Position, Timestamp};
+use cabildo_events::{Lane, Position, Timestamp};
 
 use crate::Rows;
 
@@ -24,6 +24,8 @@ pub struct Document {
     pub created: Position,
     /// The position it was folded to. A sink replaces a document only from the position that was read.
     pub folded: Position,
+    /// The lane of the event that made it, and so of all that change it: rows of a view are told apart by it.
+    pub lane: Lane,
     /// The aggregate it belongs to, as in `ce-subject`.
     pub aggregate: Box<str>,
     /// What it is: an event type in the record, otherwise the thing's name.
@@ -50,14 +52,31 @@ pub enum DocumentChange {
         /// What it replaces.
         from: Option<Position>,
     },
+    /// Takes a document away; one that is not there is taken away already. No fold does: a view is mended with it.
+    Remove {
+        /// Which one.
+        key: DocumentKey,
+        /// The position of the one that was read; `None`: whatever is there.
+        from: Option<Position>,
+    },
 }
 
 impl DocumentChange {
-    /// The document as it is to be.
+    /// The document's name.
     #[must_use]
-    pub const fn document(&self) -> &Document {
+    pub const fn key(&self) -> &DocumentKey {
         match self {
-            Self::Append(document) | Self::Write { document, .. } => document,
+            Self::Append(document) | Self::Write { document, .. } => &document.key,
+            Self::Remove { key, .. } => key,
+        }
+    }
+
+    /// The document as it is to be, unless it is taken away.
+    #[must_use]
+    pub const fn document(&self) -> Option<&Document> {
+        match self {
+            Self::Append(document) | Self::Write { document, .. } => Some(document),
+            Self::Remove { .. } => None,
         }
     }
 }

@@ -71,6 +71,8 @@ pub trait Projection: Clone + Send + Sync + 'static {
 
     /// Its name and version.
     fn id(&self) -> ProjectionId;
+    /// The tables or collections that its rows are in.
+    fn tables(&self) -> &'static [&'static str];
     /// Reads the event; `None` if it is none of this projection's business.
     ///
     /// # Errors

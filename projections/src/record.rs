@@ -23,6 +23,10 @@ impl Projection for Record {
         ID
     }
 
+    fn tables(&self) -> &'static [&'static str] {
+        &[EVENTS]
+    }
+
     fn step(&self, event: &Recorded) -> Result<Option<Document>, Unfoldable> {
         let envelope = event.envelope.as_ref().ok();
         let data = event.envelope.as_ref().map_or_else(|unreadable| &unreadable.data, |envelope| &envelope.data);
@@ -30,6 +34,7 @@ impl Projection for Record {
             key: DocumentKey { collection: EVENTS, id: event.position.to_string().into() },
             created: event.position,
             folded: event.position,
+            lane: event.lane,
             aggregate: event.aggregate().map(ToString::to_string).unwrap_or_default().into(),
             kind: envelope.map_or(UNREADABLE, |envelope| &envelope.kind).into(),
             actor: envelope.and_then(|envelope| envelope.actor.as_ref()).map(|actor| actor.as_str().into()),
@@ -60,7 +65,7 @@ mod tests {
         let poll = Aggregate::poll(&"bands".parse().unwrap());
         let event = recorded(7, &poll, &Event::PollClosed(PollClosed {}));
         let changes = fold(&Record, std::slice::from_ref(&event)).into_changes();
-        let document = changes[0].document();
+        let document = changes[0].document().unwrap();
         assert_eq!((&*document.key.id, &*document.kind, &*document.aggregate), ("0-7", "poll.closed", "poll/bands"));
         assert_eq!(&*document.body, wire::to_json(&event));
     }

@@ -1,6 +1,6 @@
 //! Rooms and their messages, in order, with edits and deletions applied.
 
-use cabildo_events::{Context, Event, MessageId, Position, Recorded, Timestamp};
+use cabildo_events::{Context, Event, Lane, MessageId, Position, Recorded, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::tally::unreadable_in;
@@ -78,6 +78,7 @@ pub struct Step {
     actor: Option<Box<str>>,
     time: Timestamp,
     position: Position,
+    lane: Lane,
     event: Event,
 }
 
@@ -101,6 +102,10 @@ impl Projection for Rooms {
         ID
     }
 
+    fn tables(&self) -> &'static [&'static str] {
+        &[ROOMS, MESSAGES]
+    }
+
     fn step(&self, event: &Recorded) -> Result<Option<Step>, Unfoldable> {
         let envelope = match &event.envelope {
             Ok(envelope) if envelope.aggregate.context() != Context::Chat => return Ok(None),
@@ -113,6 +118,7 @@ impl Projection for Rooms {
             actor: envelope.actor.as_ref().map(|actor| actor.as_str().into()),
             time: envelope.time,
             position: event.position,
+            lane: event.lane,
             event: envelope.event()?,
         }))
     }
@@ -173,6 +179,7 @@ fn document<T: Serialize>(key: DocumentKey, step: &Step, kind: &str, text: &str,
         key,
         created: step.position,
         folded: step.position,
+        lane: step.lane,
         aggregate: step.aggregate.clone(),
         kind: kind.into(),
         actor: step.actor.clone(),

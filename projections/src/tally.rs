@@ -48,6 +48,10 @@ impl Projection for Tally {
         ID
     }
 
+    fn tables(&self) -> &'static [&'static str] {
+        &[POLL, VOTES, MINUTES, VOTERS, INDEX]
+    }
+
     fn step(&self, event: &Recorded) -> Result<Option<Step>, Unfoldable> {
         match &event.envelope {
             Ok(envelope) if envelope.aggregate.context() != Context::Poll => Ok(None),

@@ -75,6 +75,41 @@ pub async fn open_documents_read_only(url: &str) -> Result<Arc<dyn Documents>, O
     }
 }
 
+/// Opens the counters for writing beside the process that embedded ones belong to, for tools.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_counters_shared(url: &str) -> Result<Arc<dyn Counters>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_counters(place, Access::Shared).await,
+        _ => open_counters(url).await,
+    }
+}
+
+/// Opens the documents for writing beside the process that embedded ones belong to, for tools.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_documents_shared(url: &str) -> Result<Arc<dyn Documents>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_documents(place, Access::Shared).await,
+        _ => open_documents(url).await,
+    }
+}
+
+/// Opens the journal for writing beside the process that an embedded one belongs to, for tools; one that is not there is
+/// not made. The other processes see what is appended within
+/// [`FOREIGN_APPEND_MS`](cabildo_events::limits::FOREIGN_APPEND_MS).
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_journal_shared(url: &str) -> Result<Arc<dyn Journal>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_journal(place, Access::Shared).await,
+        _ => open_journal(url).await,
+    }
+}
+
 const JOURNALS: &str = "file:DIR or nats://HOST:PORT";
 
 /// Opens the journal at `file:DIR` (made if it is not there; for this process alone; `?max_mib=N` bounds its size) or `nats://…`.

@@ -203,6 +203,9 @@ pub trait Journal: Send + Sync + 'static {
     /// What is set aside of a projection and version, in order.
     async fn parked(&self, projection: &str, version: u32) -> Result<Vec<Parked>, ReadError>;
 
+    /// Takes events back from where they were set aside; those that are not there are passed over. They may be parked anew.
+    async fn unpark(&self, projection: &str, version: u32, positions: &[Position]) -> Result<(), ReadError>;
+
     /// What it is and where, for `cabildo doctor`: names and values, for example the server's version.
     async fn describe(&self) -> Result<Vec<(String, String)>, ReadError>;
 }

@@ -23,15 +23,15 @@ mod views;
 
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
 pub use connect::{
-    OpenError, open_counters, open_counters_read_only, open_documents, open_documents_read_only, open_journal,
-    open_journal_read_only,
+    OpenError, open_counters, open_counters_read_only, open_counters_shared, open_documents, open_documents_read_only,
+    open_documents_shared, open_journal, open_journal_read_only, open_journal_shared,
 };
 pub use journal::{
     Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
 };
 pub use live::Live;
 pub use sink::{
-    Applied, Counters, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, Sink, SinkError,
+    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink, SinkError,
     Watermarks,
 };
 pub use views::{OperateError, Views, operate};

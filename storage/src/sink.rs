@@ -45,7 +45,8 @@ pub struct LaneBatch<C> {
     pub lane: Lane,
     /// The watermark that the changes were computed at.
     pub prev: u64,
-    /// The watermark that they lead to; greater than `prev`.
+    /// The watermark that they lead to: `prev` itself, or greater. At `prev` itself the changes mend a view that stands
+    /// there: they are absolute (no [`CellChange::Add`]), for such a batch may be applied twice.
     pub next: u64,
     /// The changes; may be none.
     pub changes: Vec<C>,
@@ -71,6 +72,29 @@ pub struct Loaded<K, R> {
     pub watermark: u64,
     /// Each key once, with its row if there is one.
     pub rows: Vec<(K, Option<R>)>,
+}
+
+/// Where a read of a lane's rows goes on: made by an adapter, understood by that one alone, good while the view is there.
+#[derive(Clone, Debug)]
+pub struct Cursor(pub(crate) Place);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// After a field of a hash, by the number of the hash.
+    Cell { hash: i64, field: String },
+    /// After a document of a collection, by the number of the collection.
+    Document { collection: usize, after: Position },
+    /// Hashes still to read, each with where to go on in it, and where to look for more; `None` when there are no more.
+    Scan { hashes: Vec<(String, u64)>, scan: Option<u64> },
+}
+
+/// Some rows of a lane.
+#[derive(Clone, Debug)]
+pub struct RowPage<K, R> {
+    /// The rows; there may be none on a page that is not the last.
+    pub rows: Vec<(K, R)>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
 }
 
 /// A view's place, written by lane.
@@ -108,6 +132,26 @@ pub trait Sink: Send + Sync + 'static {
 
     /// Applies a batch, or tells where the lane stands.
     async fn apply(&self, batch: LaneBatch<Self::Change>) -> Result<Applied, SinkError>;
+
+    /// Reads every row of a lane in some tables, page by page, of about `limit` rows each. A row that is there from the first
+    /// page to the last is on one of them at least (on Redis maybe on two); the order is the adapter's. Pages are of
+    /// different moments: what is compared is [loaded](Self::load) again, with its watermark.
+    async fn rows(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<RowPage<Self::Key, Self::Row>, SinkError>;
+
+    /// The versions of a projection that have a view here, in order: those with a watermark, be it 0.
+    async fn versions(&self, projection: &str) -> Result<Vec<u32>, SinkError>;
+
+    /// Removes a view, rows and watermarks, in steps that hold up nobody for long. Its watermarks are set to 0 first and
+    /// removed last: one that was interrupted is still among the [`versions`](Self::versions), stands at the beginning,
+    /// and may have rows left; remove it again before anything is folded into it. Nobody may be writing to it.
+    async fn drop_view(&self, projection: ProjectionId) -> Result<(), SinkError>;
 
     /// What it is and where, for `cabildo doctor`: names and values, for example the server's version.
     async fn describe(&self) -> Result<Vec<(String, String)>, SinkError>;

@@ -4,12 +4,14 @@
 //! What is written once is read for ever: every type and version has a golden file in `events/golden/`.
 
 mod binary;
+mod chain;
 #[cfg(test)]
 mod golden;
 mod structured;
 pub(crate) mod upgrade;
 
 pub use binary::{from_headers, to_headers};
+pub use chain::{BadLink, ChainHead, Chains, Link};
 pub use structured::{from_json, to_json, to_portable_json};
 
 /// Version of the journal's layout (subjects, headers, metadata), recorded in the journal itself. A journal with a

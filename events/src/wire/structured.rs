@@ -95,7 +95,7 @@ fn write(recorded: &Recorded, recordedtime: Option<Timestamp>) -> String {
 }
 
 /// The data as it stands if it is JSON, else as a JSON text with what is no UTF-8 replaced.
-fn raw(data: &Bytes) -> Cow<'_, RawValue> {
+pub(super) fn raw(data: &Bytes) -> Cow<'_, RawValue> {
     if let Ok(value) = serde_json::from_slice::<&RawValue>(data) {
         return Cow::Borrowed(value);
     }

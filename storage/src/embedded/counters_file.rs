@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::database::{Layout, in_memory};
 use super::sink::SinkFile;
 use super::watermarks::{advance, watermark, watermarks_table};
-use crate::{Applied, Hashes, LaneBatch, Loaded};
+use crate::{Applied, Cursor, Hashes, LaneBatch, Loaded, RowPage};
 
 const LAYOUT: Layout = Layout {
     name: "counters",
@@ -34,6 +34,7 @@ const LAYOUT: Layout = Layout {
             PRIMARY KEY (hash, field)
         ) WITHOUT ROWID;"
     ),
+    upgrades: &[],
     fsync: false,
 };
 
@@ -104,6 +105,24 @@ impl SinkFile for CountersFile {
     ) -> rusqlite::Result<Loaded<Cell, Box<str>>> {
         load(connection, projection, lane, keys)
     }
+
+    fn rows(
+        connection: &mut Connection,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> rusqlite::Result<RowPage<Cell, Box<str>>> {
+        super::cells::rows(connection, projection, lane, tables, after, limit)
+    }
+
+    fn drop_some(&mut self, projection: ProjectionId) -> rusqlite::Result<bool> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = super::cells::drop_some(&transaction, projection)?;
+        transaction.commit()?;
+        Ok(done)
+    }
 }
 
 fn apply_one(connection: &Connection, batch: &LaneBatch<CellChange>) -> rusqlite::Result<Applied> {
@@ -118,7 +137,9 @@ fn apply_one(connection: &Connection, batch: &LaneBatch<CellChange>) -> rusqlite
         let hash = match ids.get(&name) {
             Some(hash) => *hash,
             None => {
-                let hash = hash_id(connection, batch.projection, batch.lane, cell.table, &cell.key, true)?.unwrap_or(0);
+                let make = !matches!(change, CellChange::Remove(_));
+                let found = hash_id(connection, batch.projection, batch.lane, cell.table, &cell.key, make)?;
+                let Some(hash) = found else { continue };
                 ids.insert(name, hash);
                 hash
             }
@@ -133,6 +154,9 @@ fn apply_one(connection: &Connection, batch: &LaneBatch<CellChange>) -> rusqlite
             CellChange::Put(_, text) => connection
                 .prepare_cached("INSERT OR REPLACE INTO cells (hash, field, value) VALUES (?, ?, ?)")?
                 .execute(params![hash, cell.field, text])?,
+            CellChange::Remove(_) => connection
+                .prepare_cached("DELETE FROM cells WHERE hash = ? AND field = ?")?
+                .execute(params![hash, cell.field])?,
         };
     }
     Ok(Applied::Done)
@@ -242,7 +266,7 @@ pub(super) fn across_lanes(
     Ok(found)
 }
 
-fn text(value: ValueRef<'_>) -> String {
+pub(super) fn text(value: ValueRef<'_>) -> String {
     match value {
         ValueRef::Integer(number) => number.to_string(),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes).into_owned(),

@@ -14,11 +14,17 @@ const APPLICATION_ID: i32 = 0x4341_4249;
 /// For what a store is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// For reading and writing, by this process alone.
+    /// For reading and writing: the process that the store belongs to.
     Write,
+    /// For reading and writing beside the process that the store belongs to: for tools. SQLite's own locks let one write
+    /// after the other.
+    Shared,
     /// For reading, while another process may write.
     ReadOnly,
 }
+
+/// A step from one schema to the next, run in a transaction.
+pub(super) type Upgrade = fn(&Connection) -> rusqlite::Result<()>;
 
 /// What a port keeps in its file.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +35,8 @@ pub(super) struct Layout {
     pub(super) schema: u32,
     /// The statements that make them.
     pub(super) tables: &'static str,
+    /// What brings a file from schema 1 to 2, from 2 to 3, and so on.
+    pub(super) upgrades: &'static [Upgrade],
     /// Whether a commit waits for the disk: yes for the journal; a view may lose its last moments together with its watermark.
     pub(super) fsync: bool,
 }
@@ -48,28 +56,42 @@ impl Database {
     pub(super) fn open(place: &str, layout: Layout, access: Access) -> Result<Self, OpenError> {
         let (dir, max_pages) = parse(place, layout.name)?;
         let path = dir.join(format!("{}.db", layout.name));
-        if access == Access::ReadOnly {
-            if !path.exists() {
-                return Err(OpenError::Missing(dir));
+        let mut database = Self { path, layout, max_pages, _lock: None };
+        match access {
+            Access::ReadOnly if !database.path.exists() => Err(OpenError::Missing(dir)),
+            Access::ReadOnly => {
+                let found = check_schema(&database.reader()?, &layout, &database.path)?;
+                if (1..layout.schema).contains(&found) {
+                    let reason = "an older cabildo wrote it: start `cabildo up` on it once, which brings it up to date";
+                    let what = database.path.display().to_string();
+                    return Err(OpenError::Mismatch { what, reason: reason.to_owned() });
+                }
+                Ok(database)
             }
-            let database = Self { path, layout, max_pages, _lock: None };
-            check_schema(&database.reader()?, &layout, &database.path)?;
-            return Ok(database);
+            Access::Write => {
+                database._lock = Some(lock(&dir, layout.name)?);
+                database.bring_up()?;
+                Ok(database)
+            }
+            Access::Shared => {
+                std::fs::create_dir_all(&dir).map_err(|error| unavailable(&dir, error))?;
+                if check_schema(&database.writer()?, &layout, &database.path)? < layout.schema {
+                    let _lock = lock(&dir, layout.name)?;
+                    database.bring_up()?;
+                }
+                Ok(database)
+            }
         }
-        let failed = |reason: std::io::Error| unavailable(&dir, reason);
-        std::fs::create_dir_all(&dir).map_err(failed)?;
-        let lock = File::create(dir.join(format!("{}.lock", layout.name))).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(dir)),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        let database = Self { path, layout, max_pages, _lock: Some(lock) };
-        let connection = database.writer()?;
-        if check_schema(&connection, &layout, &database.path)? == 0 {
-            make(&connection, &layout).map_err(|error| unavailable(&database.path, error))?;
-        }
-        Ok(database)
+    }
+
+    /// Makes the tables, or brings those of an older build up to this one's.
+    fn bring_up(&self) -> Result<(), OpenError> {
+        let connection = self.writer()?;
+        let brought = match check_schema(&connection, &self.layout, &self.path)? {
+            0 => make(&connection, &self.layout),
+            found => upgrade(&connection, &self.layout, found),
+        };
+        brought.map_err(|error| unavailable(&self.path, error))
     }
 
     /// A connection that writes.
@@ -127,6 +149,32 @@ fn make(connection: &Connection, layout: &Layout) -> rusqlite::Result<()> {
         "BEGIN; {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT;",
         layout.tables, layout.schema
     ))
+}
+
+/// Takes the steps from an older schema to this build's, all or none.
+fn upgrade(connection: &Connection, layout: &Layout, found: u32) -> rusqlite::Result<()> {
+    if found >= layout.schema {
+        return Ok(());
+    }
+    let transaction = connection.unchecked_transaction()?;
+    let taken = usize::try_from(found).unwrap_or(usize::MAX).saturating_sub(1);
+    for step in layout.upgrades.iter().skip(taken) {
+        step(&transaction)?;
+    }
+    transaction.pragma_update(None, "user_version", layout.schema)?;
+    transaction.commit()
+}
+
+/// The lock of the process that a store belongs to.
+fn lock(dir: &Path, name: &str) -> Result<File, OpenError> {
+    let failed = |reason: std::io::Error| unavailable(dir, reason);
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let lock = File::create(dir.join(format!("{name}.lock"))).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
 }
 
 /// The schema version found; 0 for a new file.

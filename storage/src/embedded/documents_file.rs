@@ -3,19 +3,20 @@
 
 use std::collections::HashSet;
 
-use cabildo_events::{Lane, Position, Timestamp};
+use cabildo_events::{Aggregate, Lane, Position, Timestamp};
 use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::database::{Layout, in_memory};
 use super::sink::SinkFile;
 use super::watermarks::{advance, watermark, watermarks_table};
-use crate::{Applied, LaneBatch, Loaded};
+use crate::{Applied, Cursor, LaneBatch, Loaded, RowPage};
 
-const LAYOUT: Layout = Layout { name: "documents", schema: 1, tables: watermarks_table!(), fsync: false };
+const LAYOUT: Layout =
+    Layout { name: "documents", schema: 2, tables: watermarks_table!(), upgrades: &[add_lanes], fsync: false };
 
 /// The columns of a collection's table, as [`document`] reads them.
-pub(super) const COLUMNS: &str = "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body";
+pub(super) const COLUMNS: &str = "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane";
 
 /// The table of a collection. Names come from this program, never from outside.
 pub(super) fn table(projection: ProjectionId, collection: &str) -> String {
@@ -50,12 +51,21 @@ impl DocumentsFile {
     /// # Errors
     /// When SQLite fails; then nothing was applied.
     pub fn apply(&mut self, batches: &[LaneBatch<DocumentChange>]) -> rusqlite::Result<Vec<Applied>> {
+        let answers = self.apply_all(batches);
+        if answers.is_err() {
+            // A tool beside this process may have removed a table that it knew.
+            self.made.clear();
+        }
+        answers
+    }
+
+    fn apply_all(&mut self, batches: &[LaneBatch<DocumentChange>]) -> rusqlite::Result<Vec<Applied>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut made = Vec::new();
         let mut answers = Vec::with_capacity(batches.len());
         for batch in batches {
-            let first_of = |change: &DocumentChange| table(batch.projection, change.document().key.collection);
-            for table in batch.changes.iter().map(first_of).collect::<HashSet<_>>() {
+            let table_of = |change: &DocumentChange| table(batch.projection, change.key().collection);
+            for table in batch.changes.iter().map(table_of).collect::<HashSet<_>>() {
                 if !self.made.contains(&table) && !made.contains(&table) {
                     make(&transaction, &table)?;
                     made.push(table);
@@ -104,6 +114,25 @@ impl SinkFile for DocumentsFile {
     ) -> rusqlite::Result<Loaded<DocumentKey, Document>> {
         load(connection, projection, lane, keys)
     }
+
+    fn rows(
+        connection: &mut Connection,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> rusqlite::Result<RowPage<DocumentKey, Document>> {
+        super::collections::rows(connection, projection, lane, tables, after, limit)
+    }
+
+    fn drop_some(&mut self, projection: ProjectionId) -> rusqlite::Result<bool> {
+        self.made.clear();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = super::collections::drop_some(&transaction, projection)?;
+        transaction.commit()?;
+        Ok(done)
+    }
 }
 
 fn make(connection: &Connection, table: &str) -> rusqlite::Result<()> {
@@ -112,6 +141,7 @@ fn make(connection: &Connection, table: &str) -> rusqlite::Result<()> {
             created INTEGER PRIMARY KEY,
             id TEXT NOT NULL UNIQUE,
             folded INTEGER NOT NULL,
+            lane INTEGER NOT NULL,
             aggregate TEXT NOT NULL,
             kind TEXT NOT NULL,
             actor TEXT,
@@ -120,11 +150,35 @@ fn make(connection: &Connection, table: &str) -> rusqlite::Result<()> {
             body TEXT NOT NULL
         );
         CREATE INDEX IF NOT EXISTS {table}_aggregate ON {table} (aggregate, created);
+        CREATE INDEX IF NOT EXISTS {table}_lane ON {table} (lane, created);
         CREATE INDEX IF NOT EXISTS {table}_kind ON {table} (kind, created);
         CREATE VIRTUAL TABLE IF NOT EXISTS {table}_text USING fts5(
             text, content = '', contentless_delete = 1, detail = 'none', tokenize = 'unicode61 remove_diacritics 0'
         );"
     ))
+}
+
+/// To schema 2: every document has a lane, and an index by it.
+fn add_lanes(connection: &Connection) -> rusqlite::Result<()> {
+    for table in super::collections::named(connection, "")? {
+        connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN lane INTEGER NOT NULL DEFAULT 0"))?;
+        for aggregate in texts(connection, &format!("SELECT DISTINCT aggregate FROM {table}"))? {
+            if let Ok(lane) = aggregate.parse::<Aggregate>().map(|aggregate| aggregate.lane()) {
+                let sql = format!("UPDATE {table} SET lane = ? WHERE aggregate = ?");
+                connection.execute(&sql, params![lane.number(), aggregate])?;
+            }
+        }
+        // The record's documents of what is no event may be of no aggregate; their body tells.
+        connection.execute_batch(&format!(
+            "UPDATE {table} SET lane = json_extract(body, '$.lane') WHERE aggregate = '' AND json_valid(body);
+             CREATE INDEX {table}_lane ON {table} (lane, created);"
+        ))?;
+    }
+    Ok(())
+}
+
+fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 fn apply_one(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusqlite::Result<Applied> {
@@ -143,7 +197,7 @@ fn apply_one(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
 
 fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusqlite::Result<Applied> {
     for change in &batch.changes {
-        let table = table(batch.projection, change.document().key.collection);
+        let table = table(batch.projection, change.key().collection);
         let written = match change {
             DocumentChange::Append(document) => {
                 insert(connection, &table, document)?;
@@ -151,6 +205,7 @@ fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
             }
             DocumentChange::Write { document, from: None } => insert(connection, &table, document)?,
             DocumentChange::Write { document, from: Some(from) } => replace(connection, &table, document, *from)?,
+            DocumentChange::Remove { key, from } => remove(connection, &table, &key.id, *from)?,
         };
         if !written {
             return Ok(Applied::Conflict { watermark: batch.prev });
@@ -162,13 +217,14 @@ fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
 fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite::Result<bool> {
     let written = connection
         .prepare_cached(&format!(
-            "INSERT INTO {table} (created, id, folded, aggregate, kind, actor, time, text, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            "INSERT INTO {table} (created, id, folded, lane, aggregate, kind, actor, time, text, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         ))?
         .execute(params![
             document.created.seq,
             document.key.id,
             document.folded.seq,
+            document.lane.number(),
             document.aggregate,
             document.kind,
             document.actor,
@@ -187,23 +243,48 @@ fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite
 fn replace(connection: &Connection, table: &str, document: &Document, from: Position) -> rusqlite::Result<bool> {
     let written = connection
         .prepare_cached(&format!(
-            "UPDATE {table} SET folded = ?, kind = ?, actor = ?, text = ?, body = ? WHERE id = ? AND folded = ?"
+            "UPDATE {table} SET folded = ?, lane = ?, aggregate = ?, kind = ?, actor = ?, time = ?, text = ?, body = ?
+             WHERE id = ? AND folded = ? AND created = ?"
         ))?
         .execute(params![
             document.folded.seq,
+            document.lane.number(),
+            document.aggregate,
             document.kind,
             document.actor,
+            document.time.micros(),
             document.text,
             document.body,
             document.key.id,
             from.seq,
+            document.created.seq,
         ])?;
     if written == 1 {
         connection
             .prepare_cached(&format!("INSERT OR REPLACE INTO {table}_text (rowid, text) VALUES (?, ?)"))?
             .execute(params![document.created.seq, document.text])?;
+        return Ok(true);
     }
-    Ok(written == 1)
+    // Somebody gave it another place by hand.
+    let there = connection
+        .prepare_cached(&format!("SELECT 1 FROM {table} WHERE id = ? AND folded = ?"))?
+        .exists(params![document.key.id, from.seq])?;
+    Ok(there && remove(connection, table, &document.key.id, Some(from))? && insert(connection, table, document)?)
+}
+
+fn remove(connection: &Connection, table: &str, id: &str, from: Option<Position>) -> rusqlite::Result<bool> {
+    let removed: Option<i64> = connection
+        .prepare_cached(&format!(
+            "DELETE FROM {table} WHERE id = ?1 AND (?2 IS NULL OR folded = ?2) RETURNING created"
+        ))?
+        .query_row(params![id, from.map(|from| from.seq)], |row| row.get(0))
+        .optional()?;
+    let Some(created) = removed else {
+        let there = connection.prepare_cached(&format!("SELECT 1 FROM {table} WHERE id = ?"))?.exists([id])?;
+        return Ok(!there);
+    };
+    connection.prepare_cached(&format!("DELETE FROM {table}_text WHERE rowid = ?"))?.execute([created])?;
+    Ok(true)
 }
 
 /// Whether a collection has been made yet: a reader may come before the first document.
@@ -247,5 +328,40 @@ pub(super) fn document(collection: &'static str, row: &Row<'_>) -> rusqlite::Res
         time: Timestamp::from_micros(row.get(6)?),
         text: row.get(7)?,
         body: row.get(8)?,
+        lane: Lane::new(row.get(9)?).unwrap_or(Lane::FIRST),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::database::{Access, Database};
+    use super::*;
+
+    #[test]
+    fn documents_of_the_first_schema_get_their_lanes() {
+        let folder = tempfile::tempdir().unwrap();
+        let aggregate: Aggregate = "chat/lobby".parse().unwrap();
+        let old = Connection::open(folder.path().join("documents.db")).unwrap();
+        old.execute_batch(&format!(
+            "{} CREATE TABLE record_v1_events (created INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, folded INTEGER NOT NULL,
+                aggregate TEXT NOT NULL, kind TEXT NOT NULL, actor TEXT, time INTEGER NOT NULL, text TEXT NOT NULL,
+                body TEXT NOT NULL);
+             CREATE INDEX record_v1_events_aggregate ON record_v1_events (aggregate, created);
+             CREATE VIRTUAL TABLE record_v1_events_text USING fts5(text, content = '', contentless_delete = 1);
+             INSERT INTO record_v1_events VALUES (1, '0-1', 1, 'chat/lobby', 'chat.message.posted', NULL, 0, '', '{{}}'),
+                (2, '0-2', 2, '', 'cabildo.unreadable', NULL, 0, '', '{{\"lane\":63}}');
+             PRAGMA application_id = 1128350281; PRAGMA user_version = 1;",
+            LAYOUT.tables
+        ))
+        .unwrap();
+        drop(old);
+        let place = folder.path().to_str().unwrap();
+        assert!(Database::open(place, LAYOUT, Access::ReadOnly).is_err_and(|error| error.to_string().contains("older")));
+        let database = Database::open(place, LAYOUT, Access::Write).unwrap();
+        let projection = ProjectionId { name: "record", version: 1 };
+        let key = |id: &str| DocumentKey { collection: "events", id: id.into() };
+        let loaded = load(&mut database.reader().unwrap(), projection, Lane::FIRST, vec![key("0-1"), key("0-2")]);
+        let lanes: Vec<_> = loaded.unwrap().rows.into_iter().map(|(_, row)| row.unwrap().lane).collect();
+        assert_eq!(lanes, [aggregate.lane(), Lane::new(63).unwrap()]);
+    }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cabildo_events::limits::{APPEND_BATCH_EVENTS_MAX, FOREIGN_POLL_MS, READ_PAGE_EVENTS};
+use cabildo_events::limits::{APPEND_BATCH_EVENTS_MAX, FOREIGN_APPEND_MS, FOREIGN_POLL_MS, READ_PAGE_EVENTS};
 use cabildo_events::{Aggregate, EventId, Lane, Position, Recorded, Timestamp};
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::database::{Access, Database, unavailable};
@@ -19,6 +21,7 @@ use crate::{Append, AppendError, Appended, Durability, Journal, LaneHeads, OpenE
 enum Request {
     Append(Vec<Append>),
     Park(Vec<Parked>),
+    Unpark { projection: String, version: u32, positions: Vec<Position> },
 }
 
 enum Answer {
@@ -26,7 +29,7 @@ enum Answer {
     Parked(Result<(), String>),
 }
 
-/// Where the journal stands, as the writer thread last left it.
+/// Where the journal stands, as far as this process knows.
 type Heads = (Position, LaneHeads);
 
 /// A journal in a folder. Acknowledges after the disk has it.
@@ -36,6 +39,16 @@ pub(super) struct EmbeddedJournal {
     heads: watch::Receiver<Heads>,
     readers: Readers,
     database: Arc<Database>,
+    /// Looks for what another process appended. None when opened for reading only.
+    watch: Option<AbortHandle>,
+}
+
+impl Drop for EmbeddedJournal {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+    }
 }
 
 /// Events in one transaction: a few full batches, so that the queue behind it stays short.
@@ -43,23 +56,29 @@ const TRANSACTION_EVENTS_MAX: usize = 4 * APPEND_BATCH_EVENTS_MAX;
 
 impl EmbeddedJournal {
     pub(super) fn open(place: &str, access: Access) -> Result<Self, OpenError> {
+        if access == Access::Shared {
+            // A tool makes no journal: it would be another one than was meant.
+            drop(Database::open(place, LAYOUT, Access::ReadOnly)?);
+        }
         let database = Arc::new(Database::open(place, LAYOUT, access)?);
         let readers = Readers::new(database.clone());
         if access == Access::ReadOnly {
             let (_, heads) = watch::channel((Position::START, LaneHeads([0; 64])));
-            return Ok(Self { writer: None, heads, readers, database });
+            return Ok(Self { writer: None, heads, readers, database, watch: None });
         }
         let failed = |error: String| unavailable(database.path(), error);
         let mut file = JournalFile::new(database.writer()?).map_err(|error| failed(error.to_string()))?;
         let (sender, heads) = watch::channel((Position::at(file.last()), file.heads()));
+        let sender = Arc::new(sender);
+        let watch = tokio::spawn(watch_foreign(readers.clone(), sender.clone())).abort_handle();
         let weigh = |request: &Request| match request {
             Request::Append(batch) => batch.len(),
-            Request::Park(_) => TRANSACTION_EVENTS_MAX,
+            Request::Park(_) | Request::Unpark { .. } => TRANSACTION_EVENTS_MAX,
         };
         let write = move |jobs| write(&mut file, jobs, &sender);
         let writer = Writer::start("journal", TRANSACTION_EVENTS_MAX, weigh, write)
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Self { writer: Some(writer), heads, readers, database })
+        Ok(Self { writer: Some(writer), heads, readers, database, watch: Some(watch) })
     }
 
     async fn read_with<T: Send + 'static>(
@@ -67,6 +86,14 @@ impl EmbeddedJournal {
         read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ReadError> {
         self.readers.run(move |connection| read(connection)).await.map_err(ReadError::Unavailable)
+    }
+
+    async fn set_aside(&self, request: Request) -> Result<(), ReadError> {
+        let stopped = || ReadError::Unavailable("the writer thread has stopped".to_owned());
+        match self.writer.as_ref().ok_or_else(stopped)?.run(request).await {
+            Some(Answer::Parked(outcome)) => outcome.map_err(ReadError::Unavailable),
+            _ => Err(stopped()),
+        }
     }
 
     /// Waits until there is something after a position.
@@ -93,31 +120,66 @@ enum Wait {
     Failed(String),
 }
 
+/// Looks, now and then, for what another process appended.
+async fn watch_foreign(readers: Readers, heads: Arc<watch::Sender<Heads>>) {
+    let mut every = tokio::time::interval(Duration::from_millis(FOREIGN_APPEND_MS));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let known = heads.borrow().0;
+        let look = move |connection: &mut rusqlite::Connection| {
+            let transaction = connection.transaction()?;
+            let last = Position::at(journal_file::last(&transaction)?);
+            if last <= known { Ok(None) } else { Ok(Some((last, journal_file::lane_heads(&transaction)?))) }
+        };
+        // A file that cannot be read is reported by whoever reads it.
+        if let Ok(Some(found)) = readers.run(look).await {
+            advance(&heads, found);
+        }
+    }
+}
+
+/// Tells followers where the journal stands, unless they know better: the writer thread and the watch may meet.
+fn advance(heads: &watch::Sender<Heads>, found: Heads) {
+    heads.send_if_modified(|known| {
+        let further = found.0 > known.0;
+        if further {
+            *known = found;
+        }
+        further
+    });
+}
+
 /// One transaction for all appends that wait.
 fn write(file: &mut JournalFile, jobs: Vec<Job<Request, Answer>>, heads: &watch::Sender<Heads>) {
     let mut batch = Vec::new();
     let mut callers = Vec::new();
-    let mut parks = Vec::new();
+    let mut others = Vec::new();
     for (request, caller) in jobs {
         match request {
             Request::Append(appends) => {
                 callers.push((appends.len(), caller));
                 batch.extend(appends);
             }
-            Request::Park(parked) => parks.push((parked, caller)),
+            other => others.push((other, caller)),
         }
     }
     if !batch.is_empty() {
         let mut answers = file.append(&batch, Timestamp::from(jiff::Timestamp::now())).into_iter();
         // Followers are told before the callers: whoever has an answer can read the event.
-        heads.send_replace((Position::at(file.last()), file.heads()));
+        advance(heads, (Position::at(file.last()), file.heads()));
         for (count, caller) in callers {
             // A caller that is gone has no use for its answer.
             let _ = caller.send(Answer::Appended(answers.by_ref().take(count).collect()));
         }
     }
-    for (parked, caller) in parks {
-        let _ = caller.send(Answer::Parked(file.park(&parked).map_err(|error| error.to_string())));
+    for (request, caller) in others {
+        let outcome = match request {
+            Request::Park(parked) => file.park(&parked),
+            Request::Unpark { projection, version, positions } => file.unpark(&projection, version, &positions),
+            Request::Append(_) => Ok(()),
+        };
+        let _ = caller.send(Answer::Parked(outcome.map_err(|error| error.to_string())));
     }
 }
 
@@ -227,11 +289,12 @@ impl Journal for EmbeddedJournal {
     }
 
     async fn park(&self, parked: Vec<Parked>) -> Result<(), ReadError> {
-        let stopped = || ReadError::Unavailable("the writer thread has stopped".to_owned());
-        match self.writer.as_ref().ok_or_else(stopped)?.run(Request::Park(parked)).await {
-            Some(Answer::Parked(outcome)) => outcome.map_err(ReadError::Unavailable),
-            _ => Err(stopped()),
-        }
+        self.set_aside(Request::Park(parked)).await
+    }
+
+    async fn unpark(&self, projection: &str, version: u32, positions: &[Position]) -> Result<(), ReadError> {
+        let (projection, positions) = (projection.to_owned(), positions.to_vec());
+        self.set_aside(Request::Unpark { projection, version, positions }).await
     }
 
     async fn parked(&self, projection: &str, version: u32) -> Result<Vec<Parked>, ReadError> {

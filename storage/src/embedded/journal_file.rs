@@ -40,6 +40,7 @@ pub(super) const LAYOUT: Layout = Layout {
             body TEXT NOT NULL,
             PRIMARY KEY (projection, version, seq)
         ) WITHOUT ROWID;",
+    upgrades: &[],
     fsync: true,
 };
 
@@ -66,12 +67,7 @@ impl JournalFile {
 
     pub(super) fn new(connection: Connection) -> rusqlite::Result<Self> {
         let heads = lane_heads(&connection)?;
-        let (last, recorded) = connection
-            .query_row("SELECT seq, recorded FROM events ORDER BY seq DESC LIMIT 1", [], |row| {
-                Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?)))
-            })
-            .optional()?
-            .unwrap_or_default();
+        let (last, recorded) = last_recorded(&connection)?;
         Ok(Self { connection, last, recorded, heads })
     }
 
@@ -103,17 +99,14 @@ impl JournalFile {
         self.heads
     }
 
-    /// Appends in one transaction, durable when this returns. `now` is the journal's clock; times never go back.
+    /// Appends in one transaction, durable when this returns. `now` is the journal's clock; times never go back. What
+    /// another process appended meanwhile is taken note of.
     pub fn append(&mut self, batch: &[Append], now: Timestamp) -> Vec<Result<Appended, AppendError>> {
-        let recorded = now.max(self.recorded);
-        let before = (self.last, self.heads);
-        match self.append_all(batch, recorded) {
-            Ok(answers) => {
-                self.recorded = recorded;
-                answers
-            }
+        let before = (self.last, self.recorded, self.heads);
+        match self.append_all(batch, now) {
+            Ok(answers) => answers,
             Err(error) => {
-                (self.last, self.heads) = before;
+                (self.last, self.recorded, self.heads) = before;
                 let error = append_error(&error);
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
@@ -123,9 +116,15 @@ impl JournalFile {
     fn append_all(
         &mut self,
         batch: &[Append],
-        recorded: Timestamp,
+        now: Timestamp,
     ) -> rusqlite::Result<Vec<Result<Appended, AppendError>>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if last(&transaction)? != self.last {
+            (self.last, self.recorded) = last_recorded(&transaction)?;
+            self.heads = lane_heads(&transaction)?;
+        }
+        let recorded = now.max(self.recorded);
+        self.recorded = recorded;
         let before = self.heads;
         let mut answers = Vec::with_capacity(batch.len());
         for Append { envelope, expect } in batch {
@@ -157,6 +156,26 @@ impl JournalFile {
         }
         transaction.commit()
     }
+
+    /// Takes events back from where they were set aside.
+    pub(super) fn unpark(&mut self, projection: &str, version: u32, positions: &[Position]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for position in positions {
+            transaction
+                .prepare_cached("DELETE FROM parked WHERE projection = ? AND version = ? AND seq = ?")?
+                .execute(params![projection, version, position.seq])?;
+        }
+        transaction.commit()
+    }
+}
+
+/// The last sequence and when it was recorded; 0 and the beginning of time if there is none.
+fn last_recorded(connection: &Connection) -> rusqlite::Result<(u64, Timestamp)> {
+    let last = connection
+        .prepare_cached("SELECT seq, recorded FROM events ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, Timestamp::from_micros(row.get(1)?))))
+        .optional()?;
+    Ok(last.unwrap_or_default())
 }
 
 fn append_one(

@@ -4,6 +4,8 @@
 //! one connection; the simulation drives them directly. Around each stands a writer thread, which makes one transaction of
 //! all that waits, and a pool of connections for reading.
 
+mod cells;
+mod collections;
 mod counters_file;
 mod database;
 mod documents_file;

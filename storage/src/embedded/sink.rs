@@ -14,9 +14,10 @@ use super::database::{Access, Database, Layout, unavailable};
 use super::documents_file::DocumentsFile;
 use super::readers::Readers;
 use super::watermarks;
-use super::writer::Writer;
+use super::writer::{Job, Writer};
 use crate::{
-    Applied, Counters, Documents, Found, Hashes, LaneBatch, Loaded, OpenError, Query, Sink, SinkError, Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, OpenError, Query, RowPage, Sink, SinkError,
+    Watermarks,
 };
 
 /// What a sink's file can do, in synchronous code.
@@ -38,9 +39,33 @@ pub(super) trait SinkFile: Send + Sized + 'static {
         lane: Lane,
         keys: Vec<Self::Key>,
     ) -> rusqlite::Result<Loaded<Self::Key, Self::Row>>;
+
+    /// Reads all rows of a lane, page by page.
+    fn rows(
+        connection: &mut Connection,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> rusqlite::Result<RowPage<Self::Key, Self::Row>>;
+
+    /// Removes some of a view in one transaction; whether nothing is left of it.
+    fn drop_some(&mut self, projection: ProjectionId) -> rusqlite::Result<bool>;
 }
 
-type SinkWriter<F> = Writer<LaneBatch<<F as SinkFile>::Change>, Result<Applied, String>>;
+/// What the writer thread is asked to do.
+enum Request<C> {
+    Apply(LaneBatch<C>),
+    DropSome(ProjectionId),
+}
+
+enum Answer {
+    Applied(Applied),
+    Dropped { all: bool },
+}
+
+type SinkWriter<F> = Writer<Request<<F as SinkFile>::Change>, Result<Answer, String>>;
 
 /// A sink in a folder.
 pub(super) struct EmbeddedSink<F: SinkFile> {
@@ -55,17 +80,24 @@ impl<F: SinkFile> EmbeddedSink<F> {
         let database = Arc::new(Database::open(place, F::LAYOUT, access)?);
         let writer = match access {
             Access::ReadOnly => None,
-            Access::Write => {
+            Access::Write | Access::Shared => {
                 let mut file = F::new(database.writer()?);
-                let weigh = |batch: &LaneBatch<F::Change>| batch.changes.len() + 1;
-                let writer = Writer::start(F::LAYOUT.name, APPLY_BATCH_EVENTS_MAX, weigh, move |jobs| {
-                    let (batches, callers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-                    super::writer::answer(callers, file.apply(&batches));
-                });
+                let weigh = |request: &Request<F::Change>| match request {
+                    Request::Apply(batch) => batch.changes.len() + 1,
+                    Request::DropSome(_) => APPLY_BATCH_EVENTS_MAX,
+                };
+                let write = move |jobs| write(&mut file, jobs);
+                let writer = Writer::start(F::LAYOUT.name, APPLY_BATCH_EVENTS_MAX, weigh, write);
                 Some(writer.map_err(|error| unavailable(database.path(), error))?)
             }
         };
         Ok(Self { writer, readers: Readers::new(database.clone()), database })
+    }
+
+    async fn write_with(&self, request: Request<F::Change>) -> Result<Answer, SinkError> {
+        let refused = |reason: &str| failed::<F>(reason.to_owned());
+        let writer = self.writer.as_ref().ok_or_else(|| refused("it is open for reading only"))?;
+        writer.run(request).await.ok_or_else(|| refused("the writer thread has stopped"))?.map_err(failed::<F>)
     }
 
     async fn read_with<T: Send + 'static>(
@@ -73,6 +105,28 @@ impl<F: SinkFile> EmbeddedSink<F> {
         read: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SinkError> {
         self.readers.run(read).await.map_err(failed::<F>)
+    }
+}
+
+/// One transaction for all batches that wait, and one for each step of removing a view.
+fn write<F: SinkFile>(file: &mut F, jobs: Vec<Job<Request<F::Change>, Result<Answer, String>>>) {
+    let (mut batches, mut callers) = (Vec::new(), Vec::new());
+    for (request, caller) in jobs {
+        match request {
+            Request::Apply(batch) => {
+                batches.push(batch);
+                callers.push(caller);
+            }
+            Request::DropSome(projection) => {
+                let all = file.drop_some(projection).map(|all| Answer::Dropped { all });
+                // A caller that is gone has no use for its answer.
+                let _ = caller.send(all.map_err(|error| error.to_string()));
+            }
+        }
+    }
+    if !batches.is_empty() {
+        let answers = file.apply(&batches);
+        super::writer::answer(callers, answers.map(|all| all.into_iter().map(Answer::Applied).collect()));
     }
 }
 
@@ -104,9 +158,31 @@ impl<F: SinkFile> Sink for EmbeddedSink<F> {
     }
 
     async fn apply(&self, batch: LaneBatch<F::Change>) -> Result<Applied, SinkError> {
-        let refused = |reason: &str| failed::<F>(reason.to_owned());
-        let writer = self.writer.as_ref().ok_or_else(|| refused("it is open for reading only"))?;
-        writer.run(batch).await.ok_or_else(|| refused("the writer thread has stopped"))?.map_err(failed::<F>)
+        match self.write_with(Request::Apply(batch)).await? {
+            Answer::Applied(applied) => Ok(applied),
+            Answer::Dropped { .. } => Err(failed::<F>("the writer thread is confused".to_owned())),
+        }
+    }
+
+    async fn rows(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<RowPage<F::Key, F::Row>, SinkError> {
+        self.read_with(move |connection| F::rows(connection, projection, lane, tables, after, limit)).await
+    }
+
+    async fn versions(&self, projection: &str) -> Result<Vec<u32>, SinkError> {
+        let projection = projection.to_owned();
+        self.read_with(move |connection| watermarks::versions(connection, &projection)).await
+    }
+
+    async fn drop_view(&self, projection: ProjectionId) -> Result<(), SinkError> {
+        while !matches!(self.write_with(Request::DropSome(projection)).await?, Answer::Dropped { all: true }) {}
+        Ok(())
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>, SinkError> {

@@ -58,3 +58,26 @@ pub(super) fn watermarks(connection: &Connection, projection: ProjectionId) -> r
     }
     Ok(found)
 }
+
+/// The versions of a projection that have a watermark, in order.
+pub(super) fn versions(connection: &Connection, projection: &str) -> rusqlite::Result<Vec<u32>> {
+    let mut statement = connection
+        .prepare_cached("SELECT DISTINCT version FROM watermarks WHERE projection = ? ORDER BY version")?;
+    statement.query_map([projection], |row| row.get(0))?.collect()
+}
+
+/// Puts a view to its beginning: before its rows are removed.
+pub(super) fn reset(connection: &Connection, projection: ProjectionId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE watermarks SET seq = 0 WHERE projection = ? AND version = ? AND seq > 0")?
+        .execute(params![projection.name, projection.version])?;
+    Ok(())
+}
+
+/// Forgets a view: after its rows are removed.
+pub(super) fn forget(connection: &Connection, projection: ProjectionId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM watermarks WHERE projection = ? AND version = ?")?
+        .execute(params![projection.name, projection.version])?;
+    Ok(())
+}

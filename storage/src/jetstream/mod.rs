@@ -120,6 +120,10 @@ impl Journal for JetStream {
         parked::parked(self, projection, version).await
     }
 
+    async fn unpark(&self, projection: &str, version: u32, positions: &[Position]) -> Result<(), ReadError> {
+        parked::unpark(self, projection, version, positions).await
+    }
+
     async fn describe(&self) -> Result<Vec<(String, String)>, ReadError> {
         let info = self.stream.get_info().await.map_err(lookup::unavailable)?;
         let server = self.writes.client.server_info();

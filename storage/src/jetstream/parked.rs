@@ -3,6 +3,7 @@
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
+use cabildo_events::Position;
 use futures::future::try_join_all;
 
 use super::JetStream;
@@ -11,6 +12,9 @@ use super::append::server_error;
 use super::lookup::{last_of, unavailable};
 use super::pull::Pull;
 use crate::{Parked, ReadError};
+
+/// Subjects that are emptied at once: each is a request of its own.
+const UNPARK_AT_ONCE: usize = 64;
 
 pub(super) fn parked_config(address: &Address) -> Config {
     Config {
@@ -71,6 +75,22 @@ pub(super) async fn parked(journal: &JetStream, projection: &str, version: u32) 
     // By the place of the event, whenever it was parked.
     found.sort_by_key(|parked| parked.position);
     Ok(found)
+}
+
+/// Empties the subjects of some events, so that they may be parked anew.
+pub(super) async fn unpark(
+    journal: &JetStream,
+    projection: &str,
+    version: u32,
+    positions: &[Position],
+) -> Result<(), ReadError> {
+    let stream = journal.writes.context.get_stream_no_info(&journal.parked).await.map_err(unavailable)?;
+    let subjects = subjects_of(projection, version);
+    for some in positions.chunks(UNPARK_AT_ONCE) {
+        let purges = some.iter().map(|position| stream.purge().filter(format!("{subjects}{position}")).into_future());
+        try_join_all(purges).await.map_err(unavailable)?;
+    }
+    Ok(())
 }
 
 /// What the subjects of a projection's parked events begin with.

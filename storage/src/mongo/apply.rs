@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use ::mongodb::bson::oid::ObjectId;
+use ::mongodb::bson::raw::cstr;
 use ::mongodb::bson::{Bson, Document as BsonDocument, RawArrayBuf, RawDocumentBuf, doc, rawdoc};
 use ::mongodb::error::{Error, ErrorKind, WriteFailure};
 use ::mongodb::{Collection, Database};
 use cabildo_events::limits::{WRITE_BYTES_MAX, WRITE_DOCUMENTS_MAX};
 use cabildo_events::{Lane, Position};
-use cabildo_projections::{Document, DocumentChange, ProjectionId};
+use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
 
 use super::layout::{self, Layout};
 use super::{row, unavailable, within_bound};
@@ -63,6 +64,12 @@ impl Lanes {
         }
     }
 
+    /// Puts every lane of the view to its beginning, as it is before its rows are removed.
+    pub(super) async fn reset(&self) -> Result<(), SinkError> {
+        let beginning = doc! { "$set": { "seq": 0_i64, "born": ObjectId::new() } };
+        within_bound(self.0.update_many(doc! {}, beginning)).await.map(|_| ())
+    }
+
     /// Moves the watermark, if the lane still stands where it stood.
     pub(super) async fn advance(&self, lane: Lane, from: Stand, next: u64) -> Result<bool, SinkError> {
         let still = doc! { "_id": i32::from(lane.number()), "seq": to_i64(from.seq)?, "born": from.born };
@@ -92,21 +99,45 @@ pub(super) struct Writes {
     layout: Layout,
     inserts: Vec<RawDocumentBuf>,
     /// Which of the inserts are of documents that change: these must be as we wrote them if they are there already.
-    fresh: BTreeMap<usize, Written>,
+    fresh: BTreeMap<usize, Place>,
     replaces: Vec<Replace>,
+    removes: Vec<Place>,
 }
 
 struct Replace {
-    from: i64,
+    from: Place,
     row: RawDocumentBuf,
-    written: Written,
+    written: Place,
 }
 
-/// What must be in the collection once a batch is written.
+/// A document by its id and the position it was folded to: of an event's document the two are one, and of one to remove any
+/// may do.
 #[derive(Clone)]
-struct Written {
+struct Place {
     id: Bson,
-    folded: i64,
+    folded: Option<i64>,
+}
+
+impl Place {
+    fn of(layout: Layout, key: &DocumentKey, folded: Option<Position>) -> Result<Self, SinkError> {
+        let id = layout.id(&key.id).ok_or_else(|| unavailable(format!("`{}` names no document", key.id)))?;
+        let folded = folded.filter(|_| layout == Layout::Things).map(number).transpose()?;
+        Ok(Self { id, folded })
+    }
+
+    fn filter(&self) -> RawDocumentBuf {
+        let mut filter = RawDocumentBuf::new();
+        match &self.id {
+            Bson::Int64(id) => filter.append(cstr!("_id"), *id),
+            Bson::String(id) => filter.append(cstr!("_id"), id.as_str()),
+            // Ids are of no other kind.
+            _ => filter.append(cstr!("_id"), ::mongodb::bson::raw::RawBson::MinKey),
+        }
+        if let Some(folded) = self.folded {
+            filter.append(cstr!("folded"), folded);
+        }
+        filter
+    }
 }
 
 impl Writes {
@@ -117,13 +148,14 @@ impl Writes {
     ) -> Result<BTreeMap<&'static str, Self>, SinkError> {
         let mut sorted = BTreeMap::new();
         for change in changes {
-            let collection = change.document().key.collection;
+            let collection = change.key().collection;
             let layout = Layout::of(projection, collection);
             let writes = sorted.entry(collection).or_insert_with(|| Self {
                 layout,
                 inserts: Vec::new(),
                 fresh: BTreeMap::new(),
                 replaces: Vec::new(),
+                removes: Vec::new(),
             });
             writes.add(change)?;
         }
@@ -131,26 +163,22 @@ impl Writes {
     }
 
     fn add(&mut self, change: &DocumentChange) -> Result<(), SinkError> {
-        let document = change.document();
-        let row = row::encode(self.layout, document)?;
+        let layout = self.layout;
+        let place = |document: &Document| Place::of(layout, &document.key, Some(document.folded));
         match change {
-            DocumentChange::Append(_) => self.inserts.push(row),
-            DocumentChange::Write { from: None, .. } => {
-                self.fresh.insert(self.inserts.len(), self.written(document)?);
-                self.inserts.push(row);
+            DocumentChange::Append(document) => self.inserts.push(row::encode(layout, document)?),
+            DocumentChange::Write { document, from: None } => {
+                self.fresh.insert(self.inserts.len(), place(document)?);
+                self.inserts.push(row::encode(layout, document)?);
             }
-            DocumentChange::Write { from: Some(from), .. } => {
-                self.replaces.push(Replace { from: number(*from)?, row, written: self.written(document)? });
-            }
+            DocumentChange::Write { document, from: Some(from) } => self.replaces.push(Replace {
+                from: Place::of(layout, &document.key, Some(*from))?,
+                row: row::encode(layout, document)?,
+                written: place(document)?,
+            }),
+            DocumentChange::Remove { key, from } => self.removes.push(Place::of(layout, key, *from)?),
         }
         Ok(())
-    }
-
-    fn written(&self, document: &Document) -> Result<Written, SinkError> {
-        match (self.layout, self.layout.id(&document.key.id)) {
-            (Layout::Things, Some(id)) => Ok(Written { id, folded: number(document.folded)? }),
-            _ => Err(unavailable("an event's document is never written again")),
-        }
     }
 
     pub(super) const fn layout(&self) -> Layout {
@@ -159,7 +187,12 @@ impl Writes {
 
     /// Writes the documents; `false` if one of them is not where this batch may take it from, nor where it takes it.
     pub(super) async fn write(self, database: &Database, name: &str) -> Result<bool, SinkError> {
-        let mut in_doubt: Vec<Written> = Vec::new();
+        for chunk in chunks(&self.removes, |_| size_of::<Place>()) {
+            if remove(database, name, chunk).await? < chunk.len() && are_there(database, name, chunk).await? {
+                return Ok(false);
+            }
+        }
+        let mut in_doubt: Vec<Place> = Vec::new();
         let mut first = 0;
         for chunk in chunks(&self.inserts, |row| row.as_bytes().len()) {
             let there = insert(database, name, chunk).await?;
@@ -220,16 +253,25 @@ async fn insert(database: &Database, name: &str, rows: &[RawDocumentBuf]) -> Res
 /// Replaces each document that still is the one that was read; answers how many.
 async fn replace(database: &Database, name: &str, replaces: &[Replace]) -> Result<usize, SinkError> {
     let mut updates = RawArrayBuf::new();
-    for Replace { from, row, written } in replaces {
-        let Bson::String(id) = &written.id else { continue };
-        updates.push(rawdoc! { "q": { "_id": id.as_str(), "folded": *from }, "u": row.clone() });
+    for Replace { from, row, .. } in replaces {
+        updates.push(rawdoc! { "q": from.filter(), "u": row.clone() });
     }
-    let command = rawdoc! {
-        "update": name,
-        "updates": updates,
-        "ordered": false,
-        "writeConcern": { "w": "majority", "j": true },
-    };
+    counted(database, rawdoc! { "update": name, "updates": updates }).await
+}
+
+/// Removes each document that still is the one that was read; answers how many.
+async fn remove(database: &Database, name: &str, removes: &[Place]) -> Result<usize, SinkError> {
+    let mut deletes = RawArrayBuf::new();
+    for place in removes {
+        deletes.push(rawdoc! { "q": place.filter(), "limit": 1 });
+    }
+    counted(database, rawdoc! { "delete": name, "deletes": deletes }).await
+}
+
+/// Runs a command that writes; answers how many documents it met.
+async fn counted(database: &Database, mut command: RawDocumentBuf) -> Result<usize, SinkError> {
+    command.append(cstr!("ordered"), false);
+    command.append(cstr!("writeConcern"), rawdoc! { "w": "majority", "j": true });
     let answer = within_bound(database.run_raw_command(command)).await?;
     if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
         return Err(unavailable(format!("documents are refused: {answer}")));
@@ -237,12 +279,23 @@ async fn replace(database: &Database, name: &str, replaces: &[Replace]) -> Resul
     answer.get_i32("n").ok().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| unavailable(answer.to_string()))
 }
 
+/// Whether any of these documents is there, folded to wherever.
+async fn are_there(database: &Database, name: &str, places: &[Place]) -> Result<bool, SinkError> {
+    let ids: Vec<&Bson> = places.iter().map(|place| &place.id).collect();
+    let collection = database.collection::<RawDocumentBuf>(name);
+    let found = within_bound(collection.find_one(doc! { "_id": { "$in": ids } })).await?;
+    Ok(found.is_some())
+}
+
 /// Whether each of these documents is as this batch writes it: the same events give the same document.
-async fn are_written(collection: &Collection<RawDocumentBuf>, written: &[Written]) -> Result<bool, SinkError> {
+async fn are_written(collection: &Collection<RawDocumentBuf>, written: &[Place]) -> Result<bool, SinkError> {
     if written.is_empty() {
         return Ok(true);
     }
-    let alternatives = written.iter().map(|written| doc! { "_id": &written.id, "folded": written.folded });
+    let alternatives = written.iter().map(|written| match written.folded {
+        Some(folded) => doc! { "_id": &written.id, "folded": folded },
+        None => doc! { "_id": &written.id },
+    });
     let alternatives: Vec<_> = alternatives.collect();
     let found = within_bound(collection.count_documents(doc! { "$or": alternatives })).await?;
     Ok(u64::try_from(written.len()).is_ok_and(|expected| found == expected))

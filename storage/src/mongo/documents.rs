@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use ::mongodb::Database;
 use ::mongodb::bson::{Bson, RawDocumentBuf, doc};
 use async_trait::async_trait;
-use cabildo_events::Lane;
+use cabildo_events::{Lane, Position};
 use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
 
 use super::apply::{Lanes, Writes};
 use super::layout::{self, Layout};
 use super::{find, row, unavailable, within_bound};
-use crate::{Applied, Documents, Found, LaneBatch, Loaded, Query, Sink, SinkError, Watermarks};
+use crate::sink::Place;
+use crate::{Applied, Cursor, Documents, Found, LaneBatch, Loaded, Query, RowPage, Sink, SinkError, Watermarks};
 
 /// Documents in one database.
 pub(super) struct MongoDocuments {
@@ -62,6 +63,32 @@ impl MongoDocuments {
         while within_bound(cursor.advance()).await? {
             let document = row::decode(layout, collection, cursor.current())?;
             rows.insert(document.key.id.clone(), document);
+        }
+        Ok(rows)
+    }
+
+    /// Documents of a lane in the order of the events that made them.
+    async fn lane_page(
+        &self,
+        projection: ProjectionId,
+        collection: &'static str,
+        lane: Lane,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<(DocumentKey, Document)>, SinkError> {
+        let layout = Layout::of(projection, collection);
+        let documents = self.database.collection::<RawDocumentBuf>(&layout::name(projection, collection));
+        let of_lane = doc! {
+            "lane": i32::from(lane.number()), layout.order(): { "$gt": layout::number_within(after) },
+        };
+        let batch = u32::try_from(limit).unwrap_or(u32::MAX);
+        let asked =
+            documents.find(of_lane).sort(doc! { layout.order(): 1 }).limit(i64::from(batch)).batch_size(batch);
+        let mut cursor = within_bound(asked).await?;
+        let mut rows = Vec::new();
+        while within_bound(cursor.advance()).await? {
+            let document = row::decode(layout, collection, cursor.current())?;
+            rows.push((document.key.clone(), document));
         }
         Ok(rows)
     }
@@ -142,6 +169,52 @@ impl Sink for MongoDocuments {
         } else {
             self.conflict(&lanes, batch.lane).await
         }
+    }
+
+    async fn rows(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<RowPage<DocumentKey, Document>, SinkError> {
+        let (collection, after) = match after {
+            Some(Cursor(Place::Document { collection, after })) => (collection, after),
+            _ => (0, Position::START),
+        };
+        let Some(name) = tables.get(collection) else { return Ok(RowPage { rows: Vec::new(), next: None }) };
+        let rows = self.lane_page(projection, name, lane, after, limit.max(1)).await?;
+        let next = match rows.last() {
+            Some((_, last)) if rows.len() >= limit => Some((collection, last.created)),
+            _ => Some((collection + 1, Position::START)).filter(|(next, _)| *next < tables.len()),
+        };
+        let next = next.map(|(collection, after)| Cursor(Place::Document { collection, after }));
+        Ok(RowPage { rows, next })
+    }
+
+    async fn versions(&self, projection: &str) -> Result<Vec<u32>, SinkError> {
+        let names = within_bound(self.database.list_collection_names()).await?;
+        let version = |name: &String| {
+            let version = name.strip_prefix(projection)?.strip_prefix("_v")?.strip_suffix("_watermarks")?;
+            version.parse::<u32>().ok()
+        };
+        let mut versions: Vec<u32> = names.iter().filter_map(version).collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    async fn drop_view(&self, projection: ProjectionId) -> Result<(), SinkError> {
+        Lanes::of(&self.database, projection).reset().await?;
+        let (prefix, watermarks) = (layout::prefix(projection), layout::watermarks(projection));
+        for name in within_bound(self.database.list_collection_names()).await? {
+            if name.starts_with(&prefix) && name != watermarks {
+                within_bound(self.database.collection::<RawDocumentBuf>(&name).drop()).await?;
+            }
+        }
+        within_bound(self.database.collection::<RawDocumentBuf>(&watermarks).drop()).await?;
+        self.forget_indexes(projection);
+        Ok(())
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>, SinkError> {

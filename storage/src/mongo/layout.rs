@@ -54,9 +54,9 @@ impl Layout {
     }
 
     /// Few, because each is written with every document:
-    /// - the log: what happened to one aggregate, what happened of one kind, what one actor did, each in order, so that a page
+    /// - the log: what happened to one aggregate, in one lane, of one kind, what one actor did, each in order, so that a page
     ///   is read without sorting (`actor` only where there is one); and when, for the log viewer's time range.
-    /// - things: all in order; and those of one aggregate in order: the messages of a room.
+    /// - things: all in order; those of one aggregate in order: the messages of a room; and those of one lane.
     pub(super) fn indexes(self) -> Vec<IndexModel> {
         let index = |name: &str, keys: Document, only: Option<Document>| {
             let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(only).build();
@@ -65,6 +65,7 @@ impl Layout {
         match self {
             Self::Log => vec![
                 index("aggregate", doc! { "aggregate": 1, "_id": 1 }, None),
+                index("lane", doc! { "lane": 1, "_id": 1 }, None),
                 index("kind", doc! { "kind": 1, "_id": 1 }, None),
                 index("actor", doc! { "actor": 1, "_id": 1 }, Some(doc! { "actor": { "$exists": true } })),
                 index("time", doc! { "time": 1 }, None),
@@ -72,6 +73,7 @@ impl Layout {
             Self::Things => vec![
                 index("created", doc! { "created": 1 }, None),
                 index("aggregate", doc! { "aggregate": 1, "created": 1 }, None),
+                index("lane", doc! { "lane": 1, "created": 1 }, None),
             ],
         }
     }

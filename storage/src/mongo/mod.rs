@@ -32,6 +32,7 @@ mod documents;
 mod find;
 mod layout;
 mod row;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +47,7 @@ use crate::connect::without_credentials;
 use crate::{Documents, OpenError, SinkError};
 
 /// The layout of collections that this build writes and reads.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 /// Oldest major version of the server.
 const SERVER_MIN: i32 = 6;
 const DATABASE: &str = "cabildo";
@@ -90,6 +91,12 @@ async fn check(database: &Database, shown: &str) -> Result<Result<(), OpenError>
         Ok(Ok(found)) if i64::from(found) == i64::from(SCHEMA) => Ok(Ok(())),
         Ok(Ok(found)) if i64::from(found) > i64::from(SCHEMA) => {
             Ok(Err(OpenError::Newer { what: shown.to_owned(), found, known: SCHEMA.unsigned_abs() }))
+        }
+        Ok(Ok(1)) => {
+            upgrade::add_lanes(database).await?;
+            let brought = meta.update_one(doc! { "_id": "schema", "version": 1 }, doc! { "$set": { "version": SCHEMA } });
+            within_bound(async { brought.await }).await?;
+            Ok(Ok(()))
         }
         _ => mismatch(format!("its schema is {schema}: use another database")),
     }

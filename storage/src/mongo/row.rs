@@ -2,7 +2,7 @@
 
 use ::mongodb::bson::raw::{CStr, cstr};
 use ::mongodb::bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf};
-use cabildo_events::Timestamp;
+use cabildo_events::{Lane, Timestamp};
 use cabildo_projections::{Document, DocumentKey};
 
 use super::layout::{self, Layout};
@@ -33,6 +33,7 @@ pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentB
             row.append(cstr!("folded"), number(document.folded)?);
         }
     }
+    row.append(cstr!("lane"), i32::from(document.lane.number()));
     row.append(cstr!("aggregate"), &*document.aggregate);
     row.append(cstr!("kind"), &*document.kind);
     if let Some(actor) = &document.actor {
@@ -72,6 +73,7 @@ fn read(layout: Layout, collection: &'static str, row: &RawDocument) -> Option<D
         key: DocumentKey { collection, id },
         created,
         folded,
+        lane: Lane::new(u8::try_from(row.get_i32("lane").ok()?).ok()?)?,
         aggregate: text("aggregate")?,
         kind: text("kind")?,
         actor: text("actor"),

@@ -1,6 +1,6 @@
 //! The port, in Redis's commands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ::redis::aio::ConnectionManager;
 use ::redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind, cmd, pipe};
@@ -12,12 +12,12 @@ use super::address::Address;
 use super::keys::Keys;
 use super::script::{Call, info_field};
 use super::{unavailable, within_bound};
-use crate::{Applied, Counters, Hashes, LaneBatch, Loaded, Sink, SinkError, Watermarks};
+use crate::{Applied, Counters, Cursor, Hashes, LaneBatch, Loaded, RowPage, Sink, SinkError, Watermarks};
 
 /// Counters on one server, under one prefix. All calls share one connection, which is made anew when it breaks.
 pub(super) struct RedisCounters {
     connection: ConnectionManager,
-    keys: Keys,
+    pub(super) keys: Keys,
     shown: String,
 }
 
@@ -38,7 +38,7 @@ impl RedisCounters {
         self.ask(&cmd("INFO")).await
     }
 
-    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, SinkError> {
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, SinkError> {
         within_bound(self.query(command)).await
     }
 
@@ -46,7 +46,7 @@ impl RedisCounters {
         command.query_async(&mut self.connection.clone()).await
     }
 
-    async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, SinkError> {
+    pub(super) async fn ask_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, SinkError> {
         within_bound(commands.query_async(&mut self.connection.clone())).await
     }
 
@@ -139,6 +139,49 @@ impl Sink for RedisCounters {
             None => Ok(Applied::Done),
             Some(stands) => Ok(Applied::Conflict { watermark: sequence(Some(&stands))? }),
         }
+    }
+
+    async fn rows(
+        &self,
+        projection: ProjectionId,
+        lane: Lane,
+        tables: &'static [&'static str],
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<RowPage<Cell, Box<str>>, SinkError> {
+        self.lane_rows(projection, lane, tables, after, limit).await
+    }
+
+    async fn versions(&self, projection: &str) -> Result<Vec<u32>, SinkError> {
+        let mut versions = BTreeSet::new();
+        let pattern = self.keys.of_watermarks(projection);
+        let mut scan = Some(0);
+        while let Some(from) = scan {
+            let (next, keys) = self.scan(from, &pattern).await?;
+            versions.extend(keys.iter().filter_map(|key| self.keys.version(projection, key)));
+            scan = next;
+        }
+        Ok(versions.into_iter().collect())
+    }
+
+    async fn drop_view(&self, projection: ProjectionId) -> Result<(), SinkError> {
+        let watermarks: Vec<String> = Lane::all().map(|lane| self.keys.watermark(projection, lane)).collect();
+        let mut commands = pipe();
+        for watermark in &watermarks {
+            commands.cmd("SET").arg(watermark).arg(0).arg("XX").ignore();
+        }
+        self.ask_all::<()>(&commands).await?;
+        let pattern = self.keys.of_view(projection);
+        let mut scan = Some(0);
+        while let Some(from) = scan {
+            let (next, mut keys) = self.scan(from, &pattern).await?;
+            keys.retain(|key| !watermarks.contains(key));
+            if !keys.is_empty() {
+                self.ask::<()>(cmd("UNLINK").arg(keys)).await?;
+            }
+            scan = next;
+        }
+        self.ask(cmd("UNLINK").arg(watermarks)).await
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>, SinkError> {

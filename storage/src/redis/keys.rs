@@ -29,6 +29,33 @@ impl Keys {
         format!("{}{table}:{key}", self.lane(projection, lane))
     }
 
+    /// What matches every key of a lane.
+    pub(super) fn of_lane(&self, projection: ProjectionId, lane: Lane) -> String {
+        format!("{}*", self.lane(projection, lane))
+    }
+
+    /// What matches every key of a view.
+    pub(super) fn of_view(&self, projection: ProjectionId) -> String {
+        format!("{}:{{??}}:{}:{}:*", self.prefix, projection.name, projection.version)
+    }
+
+    /// What matches the watermarks of every view of a projection, and maybe hashes.
+    pub(super) fn of_watermarks(&self, projection: &str) -> String {
+        format!("{}:{{??}}:{projection}:*:watermark", self.prefix)
+    }
+
+    /// The version whose watermark a key is.
+    pub(super) fn version(&self, projection: &str, key: &str) -> Option<u32> {
+        let rest = key.strip_prefix(&*self.prefix)?.strip_prefix(":{")?;
+        let (_lane, rest) = rest.split_once("}:")?;
+        rest.strip_prefix(projection)?.strip_prefix(':')?.strip_suffix(":watermark")?.parse().ok()
+    }
+
+    /// Table and key of a hash of a lane.
+    pub(super) fn parts<'a>(&self, projection: ProjectionId, lane: Lane, name: &'a str) -> Option<(&'a str, &'a str)> {
+        name.strip_prefix(&*self.lane(projection, lane))?.split_once(':')
+    }
+
     fn lane(&self, projection: ProjectionId, lane: Lane) -> String {
         format!("{}:{{{lane}}}:{}:{}:", self.prefix, projection.name, projection.version)
     }
@@ -45,5 +72,8 @@ mod tests {
         assert_eq!(keys.hash(tally, lane, "votes", "bands-2026"), "cabildo:{07}:tally:1:votes:bands-2026");
         assert_eq!(keys.watermark(tally, lane), "cabildo:{07}:tally:1:watermark");
         assert_eq!(keys.schema(), "cabildo:schema");
+        assert_eq!(keys.parts(tally, lane, "cabildo:{07}:tally:1:votes:a:b"), Some(("votes", "a:b")));
+        assert_eq!(keys.version("tally", "cabildo:{07}:tally:12:watermark"), Some(12));
+        assert_eq!(keys.version("tally", "cabildo:{07}:tally:1:votes:watermark"), None);
     }
 }

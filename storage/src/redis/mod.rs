@@ -14,6 +14,7 @@
 mod address;
 mod counters;
 mod keys;
+mod rows;
 mod script;
 
 use std::sync::Arc;

@@ -20,6 +20,7 @@ struct HashChanges<'a> {
     texts: Vec<(&'a str, &'a str)>,
     fields: Vec<&'a str>,
     increments: Vec<i64>,
+    gone: Vec<&'a str>,
 }
 
 /// A batch as the script takes it: grouped by hash, so that one command writes many fields.
@@ -38,6 +39,7 @@ impl<'a> Call<'a> {
             let hash = hashes.entry((table, key)).or_default();
             match change {
                 CellChange::Put(_, text) => hash.texts.push((field, text)),
+                CellChange::Remove(_) => hash.gone.push(field),
                 CellChange::Add(_, more) if more.unsigned_abs() < INCREMENT_MAX => {
                     hash.fields.push(field);
                     hash.increments.push(*more);
@@ -72,11 +74,11 @@ impl<'a> Call<'a> {
         }
         command.arg(self.prev).arg(self.next);
         for (_, hash) in &self.hashes {
-            command.arg(hash.texts.len()).arg(hash.fields.len());
+            command.arg(hash.texts.len()).arg(hash.fields.len()).arg(hash.gone.len());
             for (field, text) in &hash.texts {
                 command.arg(field).arg(text);
             }
-            command.arg(&hash.fields).arg(&hash.increments);
+            command.arg(&hash.fields).arg(&hash.increments).arg(&hash.gone);
         }
         command
     }

@@ -76,6 +76,7 @@ fn document(id: &str, seq: u64) -> Document {
         key: key(id),
         created: Position::at(seq),
         folded: Position::at(seq),
+        lane: lane(7),
         aggregate: "chat/lobby".into(),
         kind: "message".into(),
         actor: Some("ana".into()),
