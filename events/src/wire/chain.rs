@@ -210,15 +210,16 @@ mod tests {
     #[test]
     fn the_bytes_are_those_that_are_written_down() {
         let mut bytes = vec![0; 32];
+        let (id, cause) = (Uuid::from_u128(1), Uuid::from_u128(7));
         let fields: [Option<&[u8]>; 10] = [
-            Some(Uuid::from_u128(1).as_bytes()),
+            Some(id.as_bytes()),
             Some(b"poll.ballot.cast"),
             Some(&[0, 1]),
             Some(b"poll/bands"),
             Some(&1_795_255_200_000_001_i64.to_be_bytes()),
             Some(b"ana"),
             None,
-            Some(Uuid::from_u128(7).as_bytes()),
+            Some(cause.as_bytes()),
             None,
             Some(b"{\"voter\":\"ana\",\"choices\":[\"Alux\"]}"),
         ];

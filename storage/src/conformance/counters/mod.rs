@@ -6,6 +6,7 @@ mod applying;
 mod faults;
 mod folding;
 mod reading;
+mod views;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub use applying::*;
 pub use faults::*;
 pub use folding::*;
 pub use reading::*;
+pub use views::*;
 
 use super::sink::lane;
 use crate::{Applied, Counters, LaneBatch};
@@ -44,6 +46,12 @@ macro_rules! counters_conformance {
             a_hash_is_read_across_lanes_in_their_order
             a_reader_never_sees_a_torn_batch
             it_tells_what_it_is
+            every_cell_of_a_lane_is_on_some_page
+            the_versions_of_a_projection_are_told
+            a_view_is_removed_whole
+            a_removal_that_was_interrupted_leaves_no_view_that_looks_whole
+            a_view_is_mended_where_it_stands
+            thousands_of_cells_are_removed_at_once
             events_folded_in_any_cuts_give_the_same_tally
         }
         $crate::counters_conformance! { @cases $own;

@@ -6,6 +6,7 @@ mod applying;
 mod faults;
 mod finding;
 mod folding;
+mod views;
 
 use cabildo_events::{Position, Timestamp};
 use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
@@ -14,6 +15,7 @@ pub use applying::*;
 pub use faults::*;
 pub use finding::*;
 pub use folding::*;
+pub use views::*;
 
 use super::sink::lane;
 use crate::{Applied, Documents, LaneBatch, Query};
@@ -43,6 +45,13 @@ macro_rules! documents_conformance {
             documents_are_found_by_words_in_their_text
             nothing_is_found_where_nothing_is
             it_tells_what_and_where_it_is
+            every_document_of_a_lane_is_on_some_page
+            the_versions_of_a_view_of_documents_are_told
+            a_view_of_documents_is_removed_whole
+            an_interrupted_removal_of_documents_leaves_no_view_that_looks_whole
+            documents_are_mended_where_they_stand
+            a_document_that_went_on_is_not_removed
+            a_document_of_the_record_is_mended
             events_folded_in_any_cuts_give_the_same_rooms
             events_folded_in_any_cuts_give_the_same_record
             documents_ahead_of_their_watermark_are_folded_once

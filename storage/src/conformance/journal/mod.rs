@@ -85,6 +85,7 @@ macro_rules! journal_conformance {
             a_foreign_message_is_delivered_as_unreadable
             an_event_is_parked_once
             what_is_parked_comes_back_in_order
+            what_is_taken_back_may_be_parked_anew
             what_was_acknowledged_survives_a_restart
             what_was_acknowledged_survives_a_crash_in_the_middle
         }

@@ -44,3 +44,25 @@ pub async fn what_is_parked_comes_back_in_order(fixture: &dyn Fixture) {
     journal.park(second).await.unwrap();
     assert!(journal.parked("record", 3).await.unwrap() == expected, "all, in order");
 }
+
+/// Of one projection and version alone; what is not parked is passed over.
+pub async fn what_is_taken_back_may_be_parked_anew(fixture: &dyn Fixture) {
+    let journal = fixture.open().await;
+    journal.park((1..=200).map(|seq| parked("tally", 1, seq, "first")).collect()).await.unwrap();
+    journal.park(vec![parked("tally", 2, 7, "another version"), parked("rooms", 1, 7, "another view")]).await.unwrap();
+    let some: Vec<Position> = (1..=150).chain([999]).map(Position::at).collect();
+    for _ in 0..2 {
+        journal.unpark("tally", 1, &some).await.unwrap();
+        let left: Vec<Parked> = (151..=200).map(|seq| parked("tally", 1, seq, "first")).collect();
+        assert_eq!(journal.parked("tally", 1).await.unwrap(), left);
+    }
+    assert_eq!(journal.parked("tally", 2).await.unwrap().len(), 1);
+    assert_eq!(journal.parked("rooms", 1).await.unwrap().len(), 1);
+    journal.park(vec![parked("tally", 1, 7, "again"), parked("tally", 1, 160, "again")]).await.unwrap();
+    let found = journal.parked("tally", 1).await.unwrap();
+    assert_eq!(found.len(), 51);
+    assert_eq!((&found[0], &*found[10].reason), (&parked("tally", 1, 7, "again"), "first"));
+    journal.unpark("tally", 1, &[]).await.unwrap();
+    journal.unpark("tally", 1, &(1..=200).map(Position::at).collect::<Vec<_>>()).await.unwrap();
+    assert!(journal.parked("tally", 1).await.unwrap().is_empty());
+}
