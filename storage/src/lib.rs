@@ -17,9 +17,12 @@ mod journal;
 pub mod lag;
 mod live;
 mod moment;
+mod measured;
+mod metrics;
 mod mongo;
 mod redis;
 mod sink;
+pub mod trace;
 mod views;
 
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
@@ -32,6 +35,8 @@ pub use journal::{
 };
 pub use live::Live;
 pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
+pub use measured::{measured_counters, measured_documents, measured_journal, probe};
+pub use metrics::Metrics;
 pub use sink::{
     Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink, SinkError,
     Watermarks,
