@@ -27,7 +27,7 @@ use warp::Reply;
 use crate::Gateway;
 use crate::call::REQUEST_ID;
 use crate::problem::{self, Problem};
-use crate::{routes, table};
+use crate::{routes, table, web};
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -138,10 +138,11 @@ where
             }
             let admitted = admit(&parts, gateway.loopback).and_then(|()| {
                 // warp would take an address with a slash too many for the one without.
-                if table::is_known(&path) { Ok(()) } else { Err(table::nowhere(&method, &path)) }
+                if table::is_known(&path) { Ok(None) } else { elsewhere(&parts).map(Some) }
             });
             let mut response = match admitted {
-                Ok(()) => {
+                Ok(Some(page)) => page.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()),
+                Ok(None) => {
                     let request = Request::from_parts(parts, Limited::new(body, BODY_BYTES_MAX));
                     let response = inner.call(request).await.map_err(Into::into)?;
                     response.map(BodyExt::boxed_unsync)
@@ -159,10 +160,23 @@ where
             }
             let headers = response.headers_mut();
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            gateway.metrics.answered(table::route_of(&path), &method, response.status().as_u16(), begun.elapsed());
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            gateway.metrics.answered(route_of(&path), &method, response.status().as_u16(), begun.elapsed());
             Ok(response)
         })
+    }
+}
+
+/// What there is where no operation is: a page of the web front end or one of its files.
+fn elsewhere(request: &Parts) -> Result<Response<Bytes>, Problem> {
+    web::answer(request).unwrap_or_else(|| Err(table::nowhere(&request.method, request.uri.path())))
+}
+
+/// What an address counts as, for a label.
+fn route_of(path: &str) -> &'static str {
+    match table::route_of(path) {
+        "other" if web::is_known(path) => web::ROUTE,
+        route => route,
     }
 }
 
