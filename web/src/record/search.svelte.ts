@@ -1,7 +1,7 @@
 import { get, isAborted, now, Problem, Unreachable } from '../lib/api.ts';
 import type { Params } from '../lib/base.ts';
 import { connection } from '../lib/connection.svelte.ts';
-import { sequence, type EventsPage, type Facets, type Hits, type RecordedEvent } from '../lib/events.ts';
+import type { EventsPage, Facets, Hits, RecordedEvent } from '../lib/events.ts';
 import { EventPages, PAGE_EVENTS } from './pages.ts';
 import { resolve } from './ranges.ts';
 import type { View } from './view.ts';
@@ -36,7 +36,7 @@ export class Search {
   #pages = new EventPages();
   #reading = false;
   #rowOnScreen = 0;
-  #first: string | undefined;
+  #bounds: Params = {};
 
   get rows(): number {
     void this.revision;
@@ -64,18 +64,18 @@ export class Search {
     this.#wish = wish;
     this.phase = 'searching';
     try {
-      const until = resolve(wish.to, now()) ?? now();
-      const since = resolve(wish.from, now()) ?? (await this.#beginning(signal));
+      const bounds = { query: wish.query, ...times(wish) };
       const pages = new EventPages();
-      const list = this.#read(pages, { end: 'newest', index: 0, cursor: undefined }, signal, since);
-      const counted = this.#count(since, until, pages, signal);
+      const list = this.#read(pages, { end: 'newest', index: 0, cursor: undefined }, bounds, signal);
+      const counted = this.#count(bounds, pages, signal);
+      // What goes wrong with the list is told; the count has words of its own.
+      counted.catch(() => {});
       await list;
       signal.throwIfAborted();
       this.#pages = pages;
       this.#reading = false;
       this.problem = undefined;
-      this.since = since;
-      this.until = until;
+      this.#bounds = bounds;
       this.revision += 1;
       await counted;
       this.phase = 'found';
@@ -95,10 +95,8 @@ export class Search {
 
   /** Counts again: the histogram and the facets, not the list. */
   async recount(): Promise<void> {
-    const { signal } = this.#given;
-    const until = resolve(this.#wish.to, now()) ?? now();
-    const since = resolve(this.#wish.from, now()) ?? this.since;
-    await this.#count(since, until, undefined, signal).catch(() => {});
+    const bounds = { query: this.#wish.query, ...times(this.#wish) };
+    await this.#count(bounds, undefined, this.#given.signal).catch(() => {});
   }
 
   /** Sees to it that these rows are here, one page after the other. */
@@ -107,14 +105,16 @@ export class Search {
     if (this.#reading) return;
     this.#reading = true;
     const [pages, { signal }] = [this.#pages, this.#given];
+    let last = '';
     try {
       for (;;) {
         const wanted = pages.wanted(this.#rowOnScreen, this.#rowOnScreen + to - from);
-        if (wanted === undefined || signal.aborted) break;
-        const rows = pages.rows;
-        await this.#read(pages, wanted, signal);
+        const name = `${wanted?.end} ${wanted?.index}`;
+        // A page that was just read and does not have it all has no more.
+        if (wanted === undefined || name === last || signal.aborted) break;
+        last = name;
+        await this.#read(pages, wanted, this.#bounds, signal);
         this.revision += 1;
-        if (pages.rows === rows && pages.wanted(from, to)?.index === wanted.index && pages.complete) break;
       }
     } catch (error) {
       if (!isAborted(error) && !signal.aborted) void this.#goOnWhenBack(signal, from, to);
@@ -133,46 +133,42 @@ export class Search {
     if (!signal.aborted) await this.run(wish);
   }
 
-  /** The parameters that say what is searched for. */
-  params(since: Date | undefined = this.since): Params {
-    const { query, from, to } = this.#wish;
-    return {
-      query,
-      since: from === 'all' ? undefined : since?.toISOString(),
-      until: to === '' ? undefined : this.until.toISOString(),
-    };
+  /** The parameters that say what was searched for. */
+  get params(): Params {
+    void this.revision;
+    return this.#bounds;
   }
 
   async #read(
     pages: EventPages,
     wanted: { end: 'newest' | 'oldest'; index: number; cursor: string | undefined },
+    bounds: Params,
     signal: AbortSignal,
-    since?: Date,
   ): Promise<void> {
     const { end, cursor } = wanted;
-    const params: Params = { ...this.params(since), order: end, limit: PAGE_EVENTS };
-    if (this.#wish.to !== '') params['until'] = resolve(this.#wish.to, now())?.toISOString();
+    const params: Params = { ...bounds, order: end, limit: PAGE_EVENTS };
     if (cursor !== undefined) params[end === 'newest' ? 'before' : 'after'] = cursor;
     const page = await get<EventsPage>('api/v1/events', { params, signal });
     signal.throwIfAborted();
     pages.put(wanted, page.events, page.next, this.#rowOnScreen);
     if (end === 'newest' && wanted.index === 0) {
       this.cutShort = false;
-      this.head = page.events[0]?.position ?? page.searched?.to ?? this.head;
+      this.head = page.searched?.to ?? page.events[0]?.position ?? this.head;
     }
     if (page.cut_short) this.cutShort = true;
   }
 
-  async #count(since: Date, until: Date, pages: EventPages | undefined, signal: AbortSignal): Promise<void> {
-    const bounds = { query: this.#wish.query, since: since.toISOString(), until: until.toISOString() };
+  async #count(bounds: Params, pages: EventPages | undefined, signal: AbortSignal): Promise<void> {
     const hits = get<Hits>('api/v1/events/hits', { params: { ...bounds, step: 'auto', field: 'type' }, signal });
     const facets = get<Facets>('api/v1/events/facets', { params: { ...bounds, limit: 10 }, signal });
     const [counted, narrowed] = await Promise.allSettled([hits, facets]);
     signal.throwIfAborted();
-    this.since = since;
-    this.until = until;
     this.hits = counted.status === 'fulfilled' ? counted.value : undefined;
     this.facets = narrowed.status === 'fulfilled' ? narrowed.value : undefined;
+    if (this.hits !== undefined) {
+      this.since = new Date(this.hits.since);
+      this.until = new Date(this.hits.until);
+    }
     // The list is worth showing without them; what is in their way stands in their place.
     const failed = [counted, narrowed].find((outcome) => outcome.status === 'rejected')?.reason;
     this.uncounted = failed instanceof Problem ? failed : undefined;
@@ -181,20 +177,12 @@ export class Search {
     }
     this.revision += 1;
   }
-
-  /** When the record began: a histogram needs to know. */
-  async #beginning(signal: AbortSignal): Promise<Date> {
-    if (this.#first === undefined) {
-      const params = { order: 'oldest', limit: 1 };
-      const page = await get<EventsPage>('api/v1/events', { params, signal });
-      const first = page.events[0];
-      this.#first = first?.recordedtime ?? first?.time;
-    }
-    return this.#first === undefined ? new Date(now().getTime() - 3_600_000) : new Date(this.#first);
-  }
 }
 
-/** Whether an event came after a position. */
-export function isAfter(event: RecordedEvent, position: string): boolean {
-  return sequence(event.position) > sequence(position);
+/** The moments that a wish means now, as parameters. */
+function times(wish: Wish): Params {
+  return {
+    since: resolve(wish.from, now())?.toISOString(),
+    until: resolve(wish.to, now())?.toISOString(),
+  };
 }
