@@ -1,11 +1,8 @@
 /** Numbers and times as people of a language write them. Formatters are dear to make: each is made once. */
 
-const made = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat | Intl.PluralRules>();
+const made = new Map<string, Intl.NumberFormat | Intl.DateTimeFormat | Intl.PluralRules>();
 
-function once<T extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.RelativeTimeFormat | Intl.PluralRules>(
-  key: string,
-  make: () => T,
-): T {
+function once<T extends Intl.NumberFormat | Intl.DateTimeFormat | Intl.PluralRules>(key: string, make: () => T): T {
   const known = made.get(key);
   if (known !== undefined) return known as T;
   const fresh = make();
@@ -87,18 +84,4 @@ export function tick(time: Date, spanMs: number, language: string, utc: boolean)
         : ['day', { day: 'numeric', month: 'short' }];
   const key = `tick ${name} ${language} ${utc}`;
   return once(key, () => new Intl.DateTimeFormat(language, { ...options, ...zone(utc) })).format(time);
-}
-
-/** `3 minutes ago`. */
-export function ago(time: string, now: Date, language: string): string {
-  const seconds = (Date.parse(time) - now.getTime()) / 1_000;
-  const units: [Intl.RelativeTimeFormatUnit, number][] = [
-    ['day', 86_400],
-    ['hour', 3_600],
-    ['minute', 60],
-    ['second', 1],
-  ];
-  const [unit, length] = units.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1];
-  const format = once(`ago ${language}`, () => new Intl.RelativeTimeFormat(language, { numeric: 'auto' }));
-  return format.format(Math.trunc(seconds / length), unit);
 }
