@@ -32,6 +32,7 @@ mod sse;
 mod stall;
 mod table;
 mod tallies;
+mod web;
 
 pub use metrics::Metrics;
 

@@ -90,7 +90,7 @@ async fn what_is_not_there_is_named() {
     gateway.open_room().await;
     let message = format!("/api/v1/rooms/lobby/messages/{nothing}");
     gateway.send("DELETE", &message, &[], None).await.problem(404, "not-found", "there is no message");
-    for path in ["/", "/api/v1/room", "/api/v2/rooms", "/api/v1/rooms/", "/api/v1/polls/bands/ballots"] {
+    for path in ["/nothing", "/api/v1/room", "/api/v2/rooms", "/api/v1/rooms/", "/api/v1/polls/bands/ballots"] {
         gateway.get(path).await.problem(404, "no-such-route", "/api/v1/openapi.json");
     }
 }

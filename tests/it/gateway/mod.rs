@@ -7,6 +7,7 @@ mod live;
 mod openapi;
 mod pulse;
 mod reads;
+mod web;
 mod writes;
 
 use std::net::SocketAddr;

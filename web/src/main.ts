@@ -1,0 +1,9 @@
+import './app.css';
+import { mount } from 'svelte';
+import { loadWords } from './lib/i18n.svelte.ts';
+import App from './shell/App.svelte';
+
+// Without its words in the language of the reader the page has nothing to say; English is always there.
+void loadWords()
+  .catch(() => {})
+  .then(() => mount(App, { target: document.body }));
