@@ -35,6 +35,9 @@ pub struct Metrics {
     lag_seconds: Family<Of, Gauge<f64, AtomicU64>>,
     apply_duration: Family<Of, Histogram>,
     latency: Family<Of, Histogram>,
+    divergent_rows: Family<Of, Gauge>,
+    compared_rows: Family<Of, Counter>,
+    compared_at: Family<Of, Gauge<f64, AtomicU64>>,
 }
 
 fn seconds() -> Histogram {
@@ -55,7 +58,11 @@ impl Metrics {
             lag_seconds: Family::default(),
             apply_duration: Family::new_with_constructor(seconds),
             latency: Family::new_with_constructor(seconds),
+            divergent_rows: Family::default(),
+            compared_rows: Family::default(),
+            compared_at: Family::default(),
         };
+        metrics.register_checks(registry.sub_registry_with_prefix("cabildo_verify"));
         let registry = registry.sub_registry_with_prefix("cabildo_projection");
         registry.register("applied_events", "Events applied to the view", metrics.applied.clone());
         registry.register("batches", "Batches applied to the view", metrics.batches.clone());
@@ -83,6 +90,28 @@ impl Metrics {
             metrics.latency.clone(),
         );
         metrics
+    }
+
+    fn register_checks(&self, registry: &mut Registry) {
+        registry.register(
+            "divergent_rows",
+            "Rows that differed from what the journal makes them when the background check last came by",
+            self.divergent_rows.clone(),
+        );
+        registry.register("rows", "Rows compared by the background check", self.compared_rows.clone());
+        registry.register_with_unit(
+            "timestamp",
+            "When the last background check was completed",
+            Unit::Seconds,
+            self.compared_at.clone(),
+        );
+    }
+
+    pub(crate) fn verified(&self, projection: &'static str, rows: u64, divergent: u64) {
+        let of = Of { projection };
+        self.compared_rows.get_or_create(&of).inc_by(rows);
+        self.divergent_rows.get_or_create(&of).set(i64::try_from(divergent).unwrap_or(i64::MAX));
+        self.compared_at.get_or_create(&of).set(micros_to_seconds(crate::now().micros()));
     }
 
     pub(crate) fn applied(&self, projection: &'static str, events: usize, took: Duration, oldest: Option<Timestamp>) {
