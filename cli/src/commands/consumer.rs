@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{bind, refuse_embedded};
+use super::roles::{bind, check_views, refuse_embedded};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
 use crate::export::Export;
 use crate::operation;
-use crate::settings::{MetricsOptions, PlaceOptions, Settings, TraceOptions, WorkerOptions};
+use crate::settings::{MetricsOptions, PlaceOptions, Settings, TraceOptions, VerifyOptions, WorkerOptions};
 
 /// Run the consumers alone: they project events into the views
 ///
@@ -24,6 +24,8 @@ pub(crate) struct Consumer {
     workers: WorkerOptions,
     #[command(flatten)]
     metrics: MetricsOptions,
+    #[command(flatten)]
+    verify: VerifyOptions,
 }
 
 /// Runs until `stop`.
@@ -36,6 +38,7 @@ pub(crate) async fn run(
     let places = settings.places(&consumer.places)?;
     refuse_embedded(&places)?;
     let config = cabildo_consumers::Config::all(settings.workers(&consumer.workers)?);
+    let background = settings.verify(&consumer.verify)?;
     let listener = match settings.metrics_listen(&consumer.metrics)? {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -61,7 +64,9 @@ pub(crate) async fn run(
 
     let ports =
         cabildo_consumers::Ports { journal: opened.journal, counters: opened.counters, documents: opened.documents };
+    let checking = check_views(background, &ports, &metrics, &stop);
     cabildo_consumers::run(config, ports, metrics, stop).await;
+    checking.await;
     stop_operation.cancel();
     if let Some(operation) = operation {
         operation.await?;

@@ -6,6 +6,7 @@
 mod binary;
 mod chain;
 mod export;
+mod exported;
 #[cfg(test)]
 mod golden;
 mod structured;
@@ -14,6 +15,7 @@ pub(crate) mod upgrade;
 pub use binary::{from_headers, to_headers};
 pub use chain::{BadLink, ChainHead, Chains, Link};
 pub use export::{BadLine, Ledger, Line, Manifest};
+pub use exported::{Exported, exported};
 pub use structured::{from_json, to_json, to_portable_json};
 
 /// Version of the journal's layout (subjects, headers, metadata), recorded in the journal itself. A journal with a
