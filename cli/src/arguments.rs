@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     #[command(subcommand)]
     Projections(commands::projections::Projections),
+    #[command(subcommand)]
+    Dashboards(commands::dashboards::Dashboards),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page

@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod conformance_sinks;
+mod dashboards;
 mod embedded;
 mod emptied;
 mod gateway;
@@ -18,3 +19,9 @@ mod jetstream;
 mod servers;
 mod simulation;
 mod views;
+
+/// A client for HTTP. The binary installs the provider of TLS when it starts; a test that is its own client does so here.
+fn http_client() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
