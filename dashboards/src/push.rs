@@ -10,7 +10,7 @@ use reqwest::header::ACCEPT;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::grafana::{Bounds, Grafana, GrafanaError};
+use crate::grafana::{Bounds, Grafana, GrafanaError, builder};
 
 /// The Live stream; its measurements are polls.
 const STREAM: &str = "cabildo";
@@ -107,7 +107,7 @@ impl Push {
         url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1", "polls", &self.poll, "tally"]);
         let unreachable =
             |reason: String| PushError::Unreachable { server: self.server.clone(), reason };
-        let client = reqwest::Client::builder().connect_timeout(bounds.connect).build();
+        let client = builder(&self.server, bounds).build();
         let client = client.map_err(|error| unreachable(error.to_string()))?;
         let asked = client.get(url).header(ACCEPT, "text/event-stream").send();
         let response = match tokio::time::timeout(bounds.request, asked).await {

@@ -48,6 +48,12 @@ pub(crate) fn queries() -> BTreeSet<String> {
     targets.filter_map(|target| target["expr"].as_str().map(str::to_owned)).collect()
 }
 
+/// The query of every alert.
+pub(crate) fn alert_queries() -> BTreeSet<String> {
+    let rules = yaml("prometheus/alerts.yaml");
+    list(&rules["groups"][0]["rules"]).iter().map(|rule| text(&rule["expr"]).to_owned()).collect()
+}
+
 /// Everything that is wrong with a dashboard.
 fn faults(board: &Value) -> Vec<String> {
     let mut faults = Vec::new();

@@ -112,13 +112,17 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(address: &str, access: Access, bounds: Bounds) -> Result<Self, GrafanaError> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(bounds.connect)
+        let http = builder(address, &bounds)
             .timeout(bounds.request)
             // A Grafana that sends on is one whose address is another: the token must not follow.
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|error| GrafanaError::Usage(format!("no HTTP client: {error}")))?;
+            .map_err(|error| {
+                GrafanaError::Usage(format!(
+                    "there can be no HTTP client here: {}. If it is about certificates, install the system's (ca-certificates)",
+                    innermost(&error)
+                ))
+            })?;
         Ok(Self { http, base: base(address)?, access: checked(access)?, bounds })
     }
 
@@ -260,12 +264,22 @@ impl From<reqwest::Error> for Failure {
         let unsent = error.is_connect();
         // The outermost words only repeat the address; the cause is at the end of the chain.
         let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(inner) = cause.source() {
-            cause = inner;
-        }
-        Self { unsent, reason: if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() } }
+        Self { unsent, reason: if error.is_timeout() { "it took too long".to_owned() } else { innermost(&error) } }
     }
+}
+
+/// A client for one address. Without TLS it needs no certificates, and so works where the system has none.
+pub(crate) fn builder(address: &str, bounds: &Bounds) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().connect_timeout(bounds.connect);
+    if address.starts_with("http://") { builder.tls_certs_only([]) } else { builder }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 fn base(address: &str) -> Result<String, GrafanaError> {

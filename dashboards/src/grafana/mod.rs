@@ -17,6 +17,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use error::GrafanaError;
+pub(crate) use http::builder;
 pub use http::{Access, Bounds};
 
 use http::{Client, Doing};
