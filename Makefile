@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run web test test-web lint bench services run-distributed
+.PHONY: help run web test test-web lint bench services run-distributed dashboards
 
 CARGO ?= cargo
 
@@ -52,9 +52,12 @@ lint: $(WEB_PACKAGES) ## formatting, clippy and types with warnings denied, lice
 bench: services ## measure, each figure beside a baseline of the same run
 	@$(CARGO) bench --workspace
 
-services: ## install nats-server, redis-server and mongod into .services/bin
+services: ## install nats-server, redis-server, mongod and prometheus into .services/bin
 	@deploy/services.sh
 
 run-distributed: services web ## NATS, Redis, MongoDB, a gateway and a consumer; Ctrl-C stops all
 	@$(CARGO) build --release --bin cabildo
 	@deploy/run-distributed.sh
+
+dashboards: ## write the dashboards and alerts anew from dashboards/src
+	@$(CARGO) run --bin cabildo -- dashboards export dashboards --prometheus http://prometheus:9090 --api http://gateway:8080

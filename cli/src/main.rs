@@ -52,6 +52,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Man => return commands::man::run(),
         _ => {}
     }
+    // One for the whole process; whoever speaks TLS finds it. It fails only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let settings = settings::Settings::read(&arguments.general)?;
     let traces = match arguments.command.traces() {
         Some((options, service)) => settings.traces(options, service)?,
@@ -85,6 +87,7 @@ async fn dispatch(
         Command::Projections(Projections::List(options)) => commands::projections::list(settings, &options).await,
         Command::Projections(Projections::Lag(options)) => commands::projections::lag(settings, &options).await,
         Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,
+        Command::Dashboards(dashboards) => commands::dashboards::run(settings, &dashboards, stop).await,
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

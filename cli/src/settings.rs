@@ -2,13 +2,15 @@
 //! in Cabildo reads the environment or a file of configuration.
 
 use std::fmt;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use cabildo_consumers::verify::Background;
-use cabildo_events::limits::{VERIFY_RATE_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX};
+use cabildo_dashboards::{Access, Addresses};
+use cabildo_events::limits::{GRAFANA_SECRET_BYTES_MAX, VERIFY_RATE_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX};
 use serde::Deserialize;
 
 use crate::address::{Address, Port};
@@ -20,6 +22,7 @@ const FILE: &str = "cabildo.toml";
 /// Share of the requests that are traced when the operator does not say.
 const TRACE_SAMPLE_DEFAULT: f64 = 0.01;
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const PROMETHEUS: &str = "http://127.0.0.1:9090";
 
 /// Options of every command.
 #[derive(clap::Args, Debug)]
@@ -168,6 +171,34 @@ pub(crate) struct ServerOptions {
     server: Option<String>,
 }
 
+/// Which Grafana, and as whom.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct GrafanaOptions {
+    /// Grafana's address, with the sub-path if it is served under one
+    #[arg(long, env = "CABILDO_GRAFANA", value_name = "URL", hide_env_values = true)]
+    grafana: Option<String>,
+    /// File that holds the token of a service account with the role Admin, and nothing else
+    #[arg(long, env = "CABILDO_GRAFANA_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A user, in place of a token
+    #[arg(long, env = "CABILDO_GRAFANA_USER", value_name = "LOGIN")]
+    user: Option<String>,
+    /// File that holds the user's password
+    #[arg(long, env = "CABILDO_GRAFANA_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+/// Where Grafana finds the data.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct DataOptions {
+    /// Prometheus, as Grafana's server reaches it [default: http://127.0.0.1:9090]
+    #[arg(long, env = "CABILDO_PROMETHEUS", value_name = "URL")]
+    prometheus: Option<String>,
+    /// A gateway, as Grafana's server reaches it [default: http://127.0.0.1:8080]
+    #[arg(long, env = "CABILDO_API", value_name = "URL")]
+    api: Option<String>,
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,6 +227,12 @@ struct File {
     verify_every: Option<String>,
     verify_rate: Option<u64>,
     server: Option<String>,
+    grafana: Option<String>,
+    grafana_token_file: Option<PathBuf>,
+    grafana_user: Option<String>,
+    grafana_password_file: Option<PathBuf>,
+    prometheus: Option<String>,
+    api: Option<String>,
     log: Option<String>,
     log_format: Option<LogFormat>,
 }
@@ -328,6 +365,66 @@ impl Settings {
         let server = options.server.as_ref().or(self.file.server.as_ref());
         server.cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
     }
+}
+
+/// Which Grafana, and who asks.
+pub(crate) struct GrafanaSettings {
+    /// Its address.
+    pub(crate) address: String,
+    /// Who asks.
+    pub(crate) access: Access,
+}
+
+impl Settings {
+    /// Whether a Grafana was named.
+    pub(crate) fn names_grafana(&self, options: &GrafanaOptions) -> bool {
+        options.grafana.is_some() || self.file.grafana.is_some()
+    }
+
+    /// The Grafana that a tool talks to, with the secret out of its file.
+    pub(crate) fn grafana(&self, options: &GrafanaOptions) -> Result<GrafanaSettings, Usage> {
+        let address = options.grafana.as_ref().or(self.file.grafana.as_ref());
+        let address = address.ok_or_else(|| Usage("which Grafana? Add --grafana URL".to_owned()))?.clone();
+        let token_file = options.token_file.as_ref().or(self.file.grafana_token_file.as_ref());
+        let user = options.user.as_ref().or(self.file.grafana_user.as_ref());
+        let password_file = options.password_file.as_ref().or(self.file.grafana_password_file.as_ref());
+        let access = match (token_file, user, password_file) {
+            (Some(file), None, None) => Access::Token(read_secret(file)?),
+            (None, Some(user), Some(file)) => Access::Password { user: user.clone(), password: read_secret(file)? },
+            _ => {
+                return Err(Usage(
+                    "Grafana must know who asks: add --token-file FILE (the token of a service account with the role Admin), or \
+                     --user with --password-file, not both"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(GrafanaSettings { address, access })
+    }
+
+    /// Where Grafana finds the data.
+    pub(crate) fn data_addresses(&self, options: &DataOptions) -> Addresses {
+        let chosen = |flag: &Option<String>, file: &Option<String>, default: &str| {
+            flag.as_ref().or(file.as_ref()).map_or_else(|| default.to_owned(), |url| url.trim_end_matches('/').to_owned())
+        };
+        Addresses {
+            prometheus: chosen(&options.prometheus, &self.file.prometheus, PROMETHEUS),
+            api: chosen(&options.api, &self.file.api, &format!("http://{LISTEN}")),
+        }
+    }
+}
+
+/// The one line of a file that is a secret. No error tells it.
+fn read_secret(path: &Path) -> Result<String, Usage> {
+    let wrong = |error: &dyn fmt::Display| Usage(format!("{}: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    let mut text = String::new();
+    let read = file.take(GRAFANA_SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
+    if read as u64 > GRAFANA_SECRET_BYTES_MAX {
+        return Err(wrong(&format_args!("it is larger than {GRAFANA_SECRET_BYTES_MAX} bytes: it must hold the secret alone")));
+    }
+    let secret = text.trim();
+    if secret.is_empty() { Err(wrong(&"it is empty")) } else { Ok(secret.to_owned()) }
 }
 
 impl fmt::Display for Places {

@@ -141,7 +141,7 @@ impl Alert {
             "alert": self.name,
             "expr": format!("({}) > {}", self.value, self.bound),
             "labels": self.labels(),
-            "annotations": self.annotations("{{ $value | humanize }}"),
+            "annotations": self.annotations(r#"{{ printf "%.6g" $value }}"#),
         });
         if self.lasts != "0s" {
             rule["for"] = json!(self.lasts);
@@ -189,7 +189,7 @@ impl Alert {
             "execErrState": "Error",
             "for": self.lasts,
             "labels": self.labels(),
-            "annotations": self.annotations("{{ humanize $values.A.Value }}"),
+            "annotations": self.annotations(r#"{{ printf "%.6g" $values.A.Value }}"#),
         })
     }
 }

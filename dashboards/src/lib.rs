@@ -6,16 +6,24 @@
 //! API stay empty.
 
 mod alerts;
+mod apply;
 mod board;
 mod boards;
+mod compare;
 mod files;
+mod grafana;
 mod panel;
+mod push;
 mod sources;
 
 use serde_json::Value;
 
+pub use apply::{Change, Mode, Step, apply, held};
 pub use board::ROWS;
+pub use compare::Difference;
 pub use files::{File, Unwritable, found, shipped};
+pub use grafana::{Access, Bounds, Grafana, GrafanaError};
+pub use push::{Push, PushError};
 pub use sources::Addresses;
 
 /// What is in a Grafana, or what is to be there, in the form of Grafana's HTTP API.

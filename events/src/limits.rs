@@ -260,6 +260,23 @@ pub const IMPORT_LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// Aggregates whose last ruled event an import keeps in mind; past it the journal is asked.
 pub const IMPORT_AGGREGATES_MAX: usize = 100_000;
 
+// Grafana.
+
+/// Most tries of one request to Grafana while it is starting, overloaded or not reached; then the tool ends with exit code 5.
+pub const GRAFANA_TRIES_MAX: u32 = 4;
+/// The wait after the first try, in milliseconds; each further one doubles it, up to [`RETRY_LONGEST_MS`].
+pub const GRAFANA_RETRY_FIRST_MS: u64 = 250;
+/// Most times that something in Grafana is read and compared again because somebody else changed it meanwhile; then it is an error.
+pub const GRAFANA_CONFLICT_TRIES_MAX: u32 = 3;
+/// Largest file of a token or a password, in bytes; a larger one is refused.
+pub const GRAFANA_SECRET_BYTES_MAX: u64 = 4 * 1024;
+/// Shortest time between two pushes to Grafana Live, in milliseconds: at most two a second.
+pub const GRAFANA_PUSH_MS: u64 = 500;
+/// Most options of a poll that are pushed to Grafana Live, those with the most votes.
+pub const GRAFANA_PUSH_OPTIONS_MAX: usize = 50;
+/// Silence on a live stream after which a tool that follows it connects anew, in milliseconds: three comments missed.
+pub const FOLLOWED_SILENCE_MS: u64 = 3 * LIVE_COMMENT_MS;
+
 // The load generator.
 
 /// Most ballots in a file of votes; a larger file is refused.

@@ -25,6 +25,8 @@ mod visible;
 use table::Table;
 
 fn main() {
+    // As the binary does; fails only if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut table = Table::new(wanted);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

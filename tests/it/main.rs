@@ -11,6 +11,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod conformance_sinks;
+mod dashboards;
 mod embedded;
 mod emptied;
 mod gateway;
@@ -19,3 +20,10 @@ mod servers;
 mod simulation;
 mod telemetry;
 mod views;
+
+/// A client for HTTP without TLS. The binary installs a provider when it starts; a test that is its own client does so here, as no
+/// client is built without one.
+fn http_client() -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().tls_certs_only([])
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod consumer;
+pub(crate) mod dashboards;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod gateway;

@@ -1,5 +1,7 @@
 //! The binary as people use it: its arguments, its exit codes, what it prints where.
 
+mod dashboards;
+mod deploy;
 mod journal;
 mod settings;
 mod up;

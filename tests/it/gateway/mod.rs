@@ -141,7 +141,7 @@ impl Gateway {
 
     async fn with(stores: Stores, patience: Patience) -> Self {
         let front = Front::start(&stores, patience).await;
-        Self { stores, front, client: Client::builder().timeout(DEADLINE).build().unwrap() }
+        Self { stores, front, client: crate::http_client().timeout(DEADLINE).build().unwrap() }
     }
 
     /// Stops it in good order and starts another over the same stores.

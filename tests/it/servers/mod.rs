@@ -7,6 +7,7 @@
 mod nats_cluster;
 mod nats_wire;
 mod process;
+mod prometheus;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,7 +16,9 @@ use std::time::Duration;
 
 pub(crate) use nats_cluster::NatsCluster;
 pub(crate) use nats_wire::Wire;
+pub(crate) use process::binary as service;
 use process::{Recipe, Server};
+pub(crate) use prometheus::Prometheus;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How long a server may take to answer one question.

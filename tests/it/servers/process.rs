@@ -156,7 +156,7 @@ fn signal(name: &str, process: u32) {
 }
 
 /// Where `make services` puts a server, else the `PATH`.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.services/bin").join(name);
     if own.exists() {
         return own;

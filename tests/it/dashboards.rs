@@ -1,4 +1,4 @@
-//! What is in the folders `grafana`, `prometheus` and `provisioning`: it is what the program writes, and it keeps the rules of the house.
+//! The dashboards and alerts as files, in `dashboards/`: they are what the program writes, and they keep the rules of the house.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const GRID_COLUMNS: u64 = 24;
 const UID_CHARS_MAX: usize = 40;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards")
 }
 
 /// The dashboards by their file.
@@ -39,6 +39,19 @@ fn list(value: &Value) -> &[Value] {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+/// Every query to Prometheus, of every dashboard.
+pub(crate) fn queries() -> BTreeSet<String> {
+    let dashboards = dashboards();
+    let targets = dashboards.values().flat_map(|board| list(&board["panels"])).flat_map(|panel| list(&panel["targets"]));
+    targets.filter_map(|target| target["expr"].as_str().map(str::to_owned)).collect()
+}
+
+/// The query of every alert.
+pub(crate) fn alert_queries() -> BTreeSet<String> {
+    let rules = yaml("prometheus/alerts.yaml");
+    list(&rules["groups"][0]["rules"]).iter().map(|rule| text(&rule["expr"]).to_owned()).collect()
 }
 
 /// Everything that is wrong with a dashboard.
