@@ -93,6 +93,9 @@ impl Journal for MeasuredJournal {
     async fn ruled(&self, aggregate: &Aggregate) -> Result<Page, ReadError> {
         self.journal.ruled(aggregate).await
     }
+    async fn of(&self, aggregate: &Aggregate, after: Position, until: Position) -> Result<Pages, ReadError> {
+        self.journal.of(aggregate, after, until).await
+    }
     async fn park(&self, parked: Vec<Parked>) -> Result<(), ReadError> {
         self.journal.park(parked).await
     }
