@@ -211,10 +211,12 @@ export const en = {
   projection: 'Projection',
   version: 'Version',
   lag: 'Behind',
-  lagOf: (lag: number, seconds: number) => (lag === 0 ? 'up to date' : `${events(lag)}, ${decimal(seconds, 'en')} s`),
+  lagOf: (lag: number, atLeast: boolean, seconds: number) =>
+    lag === 0 ? 'up to date' : `${events(lag)}${atLeast ? ' or more' : ''}, ${decimal(seconds, 'en')} s`,
   parked: 'Parked',
   state: 'State',
   running: 'runs',
+  silent: 'does not answer',
   projectionPaused: 'paused',
   connections: 'Connected',
   openConnections: 'connections',

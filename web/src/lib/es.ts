@@ -212,10 +212,12 @@ export const es: Words = {
   projection: 'Proyección',
   version: 'Versión',
   lag: 'Atraso',
-  lagOf: (lag, seconds) => (lag === 0 ? 'al día' : `${events(lag)}, ${decimal(seconds, 'es')} s`),
+  lagOf: (lag, atLeast, seconds) =>
+    lag === 0 ? 'al día' : `${events(lag)}${atLeast ? ' o más' : ''}, ${decimal(seconds, 'es')} s`,
   parked: 'Apartados',
   state: 'Estado',
   running: 'corre',
+  silent: 'no responde',
   projectionPaused: 'en pausa',
   connections: 'Conectados',
   openConnections: 'conexiones',

@@ -85,9 +85,13 @@ export interface ProjectionState {
   projection: string;
   version: number;
   lag_events: number;
+  /** Whether it may be further behind than that: nobody counted further. */
+  at_least?: boolean;
   lag_seconds: number;
   parked: number;
   paused: boolean;
+  /** Whether its store answers. */
+  up?: boolean;
 }
 
 export interface Pulse {

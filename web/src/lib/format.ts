@@ -32,7 +32,7 @@ export function decimal(value: number, language: string): string {
 
 /** `42.3 %`. */
 export function percent(share: number, language: string): string {
-  const options = { style: 'percent', maximumFractionDigits: 1 } as const;
+  const options = { style: 'percent', minimumFractionDigits: 1, maximumFractionDigits: 1 } as const;
   return once(`percent ${language}`, () => new Intl.NumberFormat(language, options)).format(share);
 }
 

@@ -50,10 +50,12 @@ export class LiveState {
     this.tally = undefined;
     this.problem = undefined;
     this.#lastTally = undefined;
-    void this.#follow(`api/v1/polls/${encodeURIComponent(poll)}/tally`, signal, (frames) => {
+    const take = (frames: Frame[]) => {
       const last = frames.at(-1);
       if (last !== undefined) this.#lastTally = JSON.parse(last.data) as Tally;
-    });
+    };
+    const refuse = (problem: Problem) => (this.problem = problem);
+    void this.#follow(`api/v1/polls/${encodeURIComponent(poll)}/tally`, signal, take, refuse);
   }
 
   /** Listens to the pulse until the signal. */
@@ -71,7 +73,12 @@ export class LiveState {
     signal.addEventListener('abort', () => clearInterval(clock), { once: true });
   }
 
-  async #follow(path: string, signal: AbortSignal, take: (frames: Frame[]) => void): Promise<void> {
+  async #follow(
+    path: string,
+    signal: AbortSignal,
+    take: (frames: Frame[]) => void,
+    refuse: (problem: Problem) => void = () => {},
+  ): Promise<void> {
     while (!signal.aborted) {
       try {
         await listen(path, {
@@ -85,7 +92,7 @@ export class LiveState {
         if (isAborted(error) || signal.aborted) return;
         if (error instanceof Problem) {
           if (error.document.status < 500) {
-            this.problem = error;
+            refuse(error);
             return;
           }
           await new Promise((resolve) => setTimeout(resolve, REFUSED_MS));
