@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     #[command(subcommand)]
     Projections(commands::projections::Projections),
+    Replay(commands::replay::Replay),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page
@@ -40,5 +41,10 @@ impl Command {
     /// Whether it runs until it is told to stop.
     pub(crate) const fn is_role(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Gateway(_) | Self::Consumer(_))
+    }
+
+    /// Whether it is a long piece of work that gives way to whatever else the machine does.
+    pub(crate) const fn gives_way(&self) -> bool {
+        matches!(self, Self::Replay(_))
     }
 }
