@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     #[command(subcommand)]
     Projections(commands::projections::Projections),
+    Replay(commands::replay::Replay),
     Verify(commands::verify::Verify),
     #[command(subcommand)]
     Dashboards(commands::dashboards::Dashboards),
@@ -53,5 +54,10 @@ impl Command {
             Self::Consumer(consumer) => Some((&consumer.traces, "cabildo-consumer")),
             _ => None,
         }
+    }
+
+    /// Whether it is a long piece of work that gives way to whatever else the machine does.
+    pub(crate) const fn gives_way(&self) -> bool {
+        matches!(self, Self::Replay(_))
     }
 }

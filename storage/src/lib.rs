@@ -38,7 +38,7 @@ pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use measured::{measured_counters, measured_documents, measured_journal, probe};
 pub use metrics::Metrics;
 pub use sink::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink, SinkError,
-    Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink,
+    SinkError, Watermarks,
 };
 pub use views::{OperateError, Views, operate};

@@ -16,6 +16,7 @@ mod embedded;
 mod emptied;
 mod gateway;
 mod jetstream;
+mod replay;
 mod servers;
 mod simulation;
 mod telemetry;
