@@ -84,6 +84,11 @@ impl LaneState {
         self.pending.front().map(|event| event.recorded)
     }
 
+    /// When the journal stored each event that is not applied yet, up to a sequence.
+    pub fn recorded_up_to(&self, seq: u64) -> impl Iterator<Item = Timestamp> {
+        self.pending.iter().take_while(move |event| event.position.seq <= seq).map(|event| event.recorded)
+    }
+
     /// Takes in an event of the lane, in order. One that was applied or taken in before is dropped; says whether it was kept.
     pub fn push(&mut self, event: Recorded) -> bool {
         let last = self.pending.back().map_or(self.watermark, |last| last.position.seq);

@@ -8,6 +8,7 @@
 mod lane;
 mod metrics;
 mod runner;
+mod spread;
 mod worker;
 
 pub use lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Plan, Resume, RowOf, held_by};

@@ -198,7 +198,9 @@ async fn watch_lag<P: Projection>(shared: Arc<Shared<P>>, dispatched: Arc<Atomic
         every.tick().await;
         let Ok(head) = shared.journal.head().await else { continue };
         let undispatched = head.seq.saturating_sub(dispatched.load(Ordering::Relaxed));
-        let events = undispatched + shared.queued.load(Ordering::Relaxed);
+        let queued = shared.queued.load(Ordering::Relaxed);
+        shared.metrics.queued(shared.projection.id().name, queued);
+        let events = undispatched + queued;
         let oldest = shared.oldest.iter().map(|oldest| oldest.load(Ordering::Relaxed)).min().unwrap_or(i64::MAX);
         let now = crate::now();
         behind_since = match (events, oldest) {
