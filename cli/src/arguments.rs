@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::commands;
-use crate::settings::General;
+use crate::settings::{General, TraceOptions};
 
 /// Chat, polls and tasks as events: everything that is said, voted and done goes on the record
 ///
@@ -40,5 +40,15 @@ impl Command {
     /// Whether it runs until it is told to stop.
     pub(crate) const fn is_role(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Gateway(_) | Self::Consumer(_))
+    }
+
+    /// Where a role's traces go, and as what it tells them.
+    pub(crate) const fn traces(&self) -> Option<(&TraceOptions, &'static str)> {
+        match self {
+            Self::Up(up) => Some((&up.traces, "cabildo")),
+            Self::Gateway(gateway) => Some((&gateway.traces, "cabildo-gateway")),
+            Self::Consumer(consumer) => Some((&consumer.traces, "cabildo-consumer")),
+            _ => None,
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cabildo_events::limits::{ROLE_CONNECT_RETRY_MS, TOOL_CONNECT_MS};
 use cabildo_storage::{Counters, Documents, Journal, OpenError};
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Unreachable;
@@ -51,6 +52,19 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// Measures them, and asks each from time to time whether it answers, until `stop`.
+    pub(crate) fn measured(self, registry: &mut Registry, stop: CancellationToken) -> Self {
+        let metrics = cabildo_storage::Metrics::register(registry);
+        let Self { journal, counters, documents } = &self;
+        let probe = cabildo_storage::probe(journal.clone(), counters.clone(), documents.clone(), metrics.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(probe).await });
+        Self {
+            journal: cabildo_storage::measured_journal(self.journal, &metrics),
+            counters: cabildo_storage::measured_counters(self.counters, &metrics),
+            documents: cabildo_storage::measured_documents(self.documents, &metrics),
+        }
+    }
+
     /// As the consumers want them.
     pub(crate) fn into_consumer_ports(self) -> cabildo_consumers::Ports {
         cabildo_consumers::Ports { journal: self.journal, counters: self.counters, documents: self.documents }

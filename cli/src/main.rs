@@ -6,10 +6,12 @@ mod arguments;
 mod commands;
 mod connect;
 mod exit;
+mod export;
 mod logging;
 mod moment;
 mod operation;
 mod output;
+mod process;
 mod registry;
 mod settings;
 mod signals;
@@ -52,22 +54,28 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         _ => {}
     }
     let settings = settings::Settings::read(&arguments.general)?;
-    logging::start(
-        &settings,
-        if arguments.command.is_role() { "info,async_nats=warn" } else { "warn,async_nats=error" },
-    )?;
+    let traces = match arguments.command.traces() {
+        Some((options, service)) => settings.traces(options, service)?,
+        None => None,
+    };
+    let level = if arguments.command.is_role() { "info,async_nats=warn" } else { "warn,async_nats=error" };
+    let export = logging::start(&settings, level, traces.as_ref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let exit = runtime.block_on(dispatch(arguments.command, &settings));
+    let exit = runtime.block_on(dispatch(arguments.command, &settings, export));
     runtime.shutdown_timeout(Duration::from_millis(RUNTIME_STOP_MS));
     exit
 }
 
-async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Result<Exit> {
+async fn dispatch(
+    command: Command,
+    settings: &settings::Settings,
+    export: Option<export::Export>,
+) -> anyhow::Result<Exit> {
     let stop = signals::stop_token()?;
     match command {
-        Command::Up(up) => commands::up::run(settings, &up, stop).await,
-        Command::Gateway(gateway) => commands::gateway::run(settings, &gateway, stop).await,
-        Command::Consumer(consumer) => commands::consumer::run(settings, &consumer, stop).await,
+        Command::Up(up) => commands::up::run(settings, &up, export, stop).await,
+        Command::Gateway(gateway) => commands::gateway::run(settings, &gateway, export, stop).await,
+        Command::Consumer(consumer) => commands::consumer::run(settings, &consumer, export, stop).await,
         Command::Produce(commands::produce::Produce::Votes(votes)) => {
             commands::produce::votes(settings, votes, stop).await
         }

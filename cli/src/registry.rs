@@ -6,11 +6,14 @@ use prometheus_client::encoding::text;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-/// A registry that tells which build this is.
+use crate::process::Process;
+
+/// A registry that tells which build this is, and what the process uses.
 pub(crate) fn new() -> Registry {
     let mut registry = Registry::default();
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("cabildo_build", "The build of cabildo", build);
+    registry.register_collector(Box::new(Process::begin()));
     registry
 }
 

@@ -11,9 +11,12 @@ use serde::Deserialize;
 
 use crate::address::{Address, Port};
 use crate::exit::Usage;
+use crate::export::Traces;
 
 /// The file that is read when it is there and no other is named.
 const FILE: &str = "cabildo.toml";
+/// Share of the requests that are traced when the operator does not say.
+const TRACE_SAMPLE_DEFAULT: f64 = 0.01;
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Options of every command.
@@ -94,6 +97,17 @@ pub(crate) struct MetricsOptions {
     metrics_listen: Option<String>,
 }
 
+/// Where traces go.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct TraceOptions {
+    /// Collector that traces are sent to, OTLP over HTTP: http://HOST:4318 [default: none are made]
+    #[arg(long, env = "CABILDO_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
+    /// Share of the requests that are traced, 0 to 1; one that comes with a trace goes by that [default: 0.01]
+    #[arg(long, env = "CABILDO_TRACE_SAMPLE", value_name = "RATIO")]
+    trace_sample: Option<f64>,
+}
+
 /// Which gateway a tool talks to.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct ServerOptions {
@@ -125,6 +139,8 @@ struct File {
     documents: Option<String>,
     workers: Option<usize>,
     metrics_listen: Option<String>,
+    otlp_endpoint: Option<String>,
+    trace_sample: Option<f64>,
     server: Option<String>,
     log: Option<String>,
     log_format: Option<LogFormat>,
@@ -217,6 +233,19 @@ impl Settings {
             .transpose()
     }
 
+    /// Where a role's traces go, if anywhere.
+    pub(crate) fn traces(&self, options: &TraceOptions, service: &'static str) -> Result<Option<Traces>, Usage> {
+        let Some(endpoint) = options.otlp_endpoint.as_ref().or(self.file.otlp_endpoint.as_ref()) else {
+            return Ok(None);
+        };
+        let sample = options.trace_sample.or(self.file.trace_sample).unwrap_or(TRACE_SAMPLE_DEFAULT);
+        if !(0.0..=1.0).contains(&sample) {
+            return Err(Usage(format!("trace_sample: {sample} is not between 0 and 1")));
+        }
+        let endpoint = collector(endpoint).map_err(|error| Usage(format!("otlp_endpoint: {error}")))?;
+        Ok(Some(Traces { endpoint, sample, service }))
+    }
+
     /// Workers of each projection.
     pub(crate) fn workers(&self, options: &WorkerOptions) -> Result<usize, Usage> {
         let workers = options.workers.or(self.file.workers).unwrap_or(WORKERS_DEFAULT);
@@ -263,6 +292,20 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// The address of a collector's traces: a bare one gets the standard's path.
+fn collector(url: &str) -> Result<String, String> {
+    let example = "use http://HOST:PORT, for example http://127.0.0.1:4318";
+    let uri: hyper::Uri = url.parse().map_err(|_| format!("`{url}` is no address: {example}"))?;
+    match (uri.scheme_str(), uri.host(), uri.path()) {
+        (Some("https"), ..) => {
+            Err(format!("`{url}`: traces are sent over plain HTTP, to a collector nearby: {example}"))
+        }
+        (Some("http"), Some(_), "" | "/") => Ok(format!("{}/v1/traces", url.trim_end_matches('/'))),
+        (Some("http"), Some(_), _) => Ok(url.to_owned()),
+        _ => Err(format!("`{url}` is no address of a collector: {example}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +331,22 @@ mod tests {
     fn an_unknown_key_is_named_with_the_known_ones() {
         let error = settings("colour = 1").unwrap_err();
         assert!(error.contains("`colour`") && error.contains("`workers`") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn a_collector_is_an_http_address_and_a_share_is_a_share() {
+        let read = settings("trace_sample = 0.5\notlp_endpoint = \"http://localhost:4318\"").unwrap();
+        let traces = |endpoint: &str, trace_sample| {
+            let options = TraceOptions { otlp_endpoint: Some(endpoint.to_owned()), trace_sample };
+            read.traces(&options, "cabildo").map_err(|error| error.to_string())
+        };
+        let found = read.traces(&TraceOptions::default(), "cabildo").unwrap().unwrap();
+        assert_eq!((found.endpoint.as_str(), found.sample), ("http://localhost:4318/v1/traces", 0.5));
+        assert_eq!(traces("http://c:1/otlp", Some(1.0)).unwrap().unwrap().endpoint, "http://c:1/otlp");
+        assert!(traces("https://c:1", None).unwrap_err().contains("plain HTTP"));
+        assert!(traces("c:4318", None).unwrap_err().contains("http://HOST:PORT"));
+        assert!(traces("http://c", Some(1.5)).unwrap_err().contains("between 0 and 1"));
+        assert_eq!(settings("").unwrap().traces(&TraceOptions::default(), "cabildo").unwrap(), None);
     }
 
     #[test]

@@ -89,6 +89,12 @@ impl LaneState {
         self.pending.iter().take_while(move |event| event.position.seq <= seq).map(|event| event.recorded)
     }
 
+    /// The trace contexts of the next events that are not applied yet, at most `max` events.
+    pub fn traces(&self, max: usize) -> impl Iterator<Item = &str> {
+        let envelopes = self.pending.iter().take(max).filter_map(|event| event.envelope.as_ref().ok());
+        envelopes.filter_map(|envelope| envelope.traceparent.as_deref())
+    }
+
     /// Takes in an event of the lane, in order. One that was applied or taken in before is dropped; says whether it was kept.
     pub fn push(&mut self, event: Recorded) -> bool {
         let last = self.pending.back().map_or(self.watermark, |last| last.position.seq);

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use cabildo_events::limits::{APPLY_BATCH_EVENTS_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
 use cabildo_events::{Lane, Recorded, Timestamp};
 use cabildo_projections::Projection;
-use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink};
+use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink, trace};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span};
 
 use crate::Metrics;
 use crate::lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, held_by};
@@ -155,7 +156,11 @@ async fn drain<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
     while lane.pending() > 0 {
         let before = lane.pending();
         let began = Instant::now();
-        let outcome = apply(shared, lane).await?;
+        let span = match trace::is_on() {
+            true => trace::batch(id, lane.lane(), before, lane.traces(APPLY_BATCH_EVENTS_MAX)),
+            false => Span::none(),
+        };
+        let outcome = apply(shared, lane).instrument(span).await?;
         shared.queued.fetch_sub((before - lane.pending()) as u64, Ordering::Relaxed);
         match outcome {
             Outcome::Applied(recorded) => {

@@ -213,6 +213,20 @@ pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
 pub const OPERATION_CONNECTIONS_MAX: usize = 64;
 /// How long `/readyz` waits for the journal and the sinks, in milliseconds; then the role is not ready.
 pub const READY_CHECK_MS: u64 = 2_000;
+/// How often a role asks the journal and the sinks whether they answer, in milliseconds, for its metrics.
+pub const PROBE_MS: u64 = 5_000;
+/// Most spans that wait to be exported; one more is dropped, and counted.
+pub const TRACE_QUEUE_SPANS_MAX: usize = 8_192;
+/// Most spans in one export.
+pub const TRACE_BATCH_SPANS_MAX: usize = 512;
+/// How long an export gathers spans once there is one, in milliseconds.
+pub const TRACE_GATHER_MS: u64 = 500;
+/// How long one export may take, in milliseconds; then its spans are lost, and counted.
+pub const TRACE_EXPORT_MS: u64 = 5_000;
+/// How long a process that ends waits for its last spans to be exported, in milliseconds.
+pub const TRACE_FLUSH_MS: u64 = 3_000;
+/// Most traces that the span of a batch links to, beside the one it belongs to.
+pub const TRACE_LINKS_MAX: usize = 32;
 /// Free space of a disk under which `cabildo doctor` warns, in bytes.
 pub const DISK_FREE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
 /// Longest line of an import, in bytes; a longer one stops it. Above the largest event with its attributes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cabildo_events::limits::{ID_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
 use cabildo_events::{Actor, EventId, Position, Timestamp};
-use cabildo_storage::Circumstances;
+use cabildo_storage::{Circumstances, trace};
 use http::{HeaderMap, header};
 use uuid::Uuid;
 use warp::Filter;
@@ -90,7 +90,7 @@ impl Call {
             actor: actor.and_then(to_actor),
             correlation: self.request_id(),
             causation: None,
-            traceparent: self.headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(traceparent),
+            traceparent: trace::current().map(|context| context.to_string()),
         })
     }
 
@@ -110,38 +110,9 @@ fn to_actor(name: &str) -> Option<Actor> {
     name.chars().take(ID_BYTES_MAX).collect::<String>().try_into().ok()
 }
 
-/// Keeps a W3C trace context (version 00) and drops anything else, as the recommendation asks.
-fn traceparent(text: &str) -> Option<String> {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, parent, flags] = parts[..] else { return None };
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    };
-    let zero = |part: &str| part.bytes().all(|b| b == b'0');
-    let sound = version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && !zero(trace) && !zero(parent);
-    sound.then(|| text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_sound_trace_context_is_kept() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(traceparent(good).as_deref(), Some(good));
-        for bad in [
-            "",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
-        ] {
-            assert_eq!(traceparent(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn a_long_name_is_still_somebody() {

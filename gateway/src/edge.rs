@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cabildo_events::limits::BODY_BYTES_MAX;
+use cabildo_storage::trace::{self, TraceContext};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, header};
@@ -20,7 +21,7 @@ use tower_http::BoxError;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
-use tower_http::trace::TraceLayer;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 use warp::Reply;
 
@@ -33,6 +34,9 @@ use crate::{routes, table, web};
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// All of the gateway as one service.
 pub(crate) type Edge = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+
+/// Where a client says which trace a request is part of (W3C).
+const TRACEPARENT: &str = "traceparent";
 
 /// How long a browser may remember what a preflight was told.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
@@ -54,18 +58,13 @@ impl MakeRequestId for RequestIds {
     }
 }
 
-/// Builds the service: request id, trace, CORS, the checks and the measuring, the panic guard, the operations.
+/// Builds the service: request id, CORS, the trace, the checks and the measuring, the panic guard, the operations.
 pub(crate) fn edge(gateway: &Arc<Gateway>) -> Edge {
     let operations = warp::service(routes::all(gateway));
     let guarded = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(operations);
     let passage = Passage { inner: guarded, gateway: gateway.clone() };
-    let trace = TraceLayer::new_for_http().make_span_with(|request: &Request<Incoming>| {
-        let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-        tracing::debug_span!("request", method = %request.method(), path = request.uri().path(), id)
-    });
     let service = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(RequestIds))
-        .layer(trace)
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(cors(gateway.loopback))
         .service(passage);
@@ -125,43 +124,19 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let mut inner = self.inner.clone();
+        let inner = self.inner.clone();
         let gateway = self.gateway.clone();
         Box::pin(async move {
-            let begun = Instant::now();
-            let (mut parts, body) = request.into_parts();
-            let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-            let id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-            if parts.method == Method::HEAD {
-                // hyper knows what was asked and sends no body.
-                parts.method = Method::GET;
-            }
-            let admitted = admit(&parts, gateway.loopback).and_then(|()| {
-                // warp would take an address with a slash too many for the one without.
-                if table::is_known(&path) { Ok(None) } else { elsewhere(&parts).map(Some) }
-            });
-            let mut response = match admitted {
-                Ok(Some(page)) => page.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()),
-                Ok(None) => {
-                    let request = Request::from_parts(parts, Limited::new(body, BODY_BYTES_MAX));
-                    let response = inner.call(request).await.map_err(Into::into)?;
-                    response.map(BodyExt::boxed_unsync)
-                }
-                Err(problem) => problem.into_response().map(|body| body.map_err(Into::into).boxed_unsync()),
+            let (method, path) = (request.method(), request.uri().path());
+            let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
+            let span = match table::is_operation(path) {
+                // Who asks every few seconds whether all is well is no request to be traced.
+                true => Span::none(),
+                false => trace::request(parent, method.as_str(), route_of(path), path),
             };
-            if response.extensions().get::<Unrouted>().is_some() {
-                let nowhere = table::nowhere(&method, &path);
-                response = nowhere.into_response().map(|body| body.map_err(Into::into).boxed_unsync());
-            }
-            if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-                gateway.metrics.refused(problem.kind().code);
-                let written = problem.write(&path, id.as_deref());
-                response = written.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync());
-            }
-            let headers = response.headers_mut();
-            headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            gateway.metrics.answered(route_of(&path), &method, response.status().as_u16(), begun.elapsed());
+            let context = TraceContext::of(&span).or(parent);
+            let response = trace::within(context, pass(inner, gateway, request).instrument(span.clone())).await?;
+            trace::answered(&span, response.status().as_u16());
             Ok(response)
         })
     }
@@ -178,6 +153,51 @@ fn route_of(path: &str) -> &'static str {
         "other" if web::is_known(path) => web::ROUTE,
         route => route,
     }
+}
+
+/// The way of a request to its operation and back.
+async fn pass<S>(mut inner: S, gateway: Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Limited<Incoming>>, Response = Response<tower_http::body::UnsyncBoxBody<Bytes, BoxError>>>,
+    S::Error: Into<Infallible>,
+{
+    let begun = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    if parts.method == Method::HEAD {
+        // hyper knows what was asked and sends no body.
+        parts.method = Method::GET;
+    }
+    let admitted = admit(&parts, gateway.loopback).and_then(|()| {
+        // warp would take an address with a slash too many for the one without.
+        if table::is_known(&path) { Ok(None) } else { elsewhere(&parts).map(Some) }
+    });
+    let mut response = match admitted {
+        Ok(Some(page)) => page.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()),
+        Ok(None) => {
+            let request = Request::from_parts(parts, Limited::new(body, BODY_BYTES_MAX));
+            let response = inner.call(request).await.map_err(Into::into)?;
+            response.map(BodyExt::boxed_unsync)
+        }
+        Err(problem) => problem.into_response().map(|body| body.map_err(Into::into).boxed_unsync()),
+    };
+    if response.extensions().get::<Unrouted>().is_some() {
+        let nowhere = table::nowhere(&method, &path);
+        response = nowhere.into_response().map(|body| body.map_err(Into::into).boxed_unsync());
+    }
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        gateway.metrics.refused(problem.kind().code);
+        let written = problem.write(&path, id.as_deref());
+        response = written.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    gateway.metrics.answered(route_of(&path), &method, status, took);
+    tracing::debug!(%method, path, status, ms = took.as_secs_f64() * 1e3, request_id = id, "answered");
+    Ok(response)
 }
 
 /// On a loopback address, keeps out what a browser would carry here from the pages of other sites: a foreign `Host`

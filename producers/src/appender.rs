@@ -8,9 +8,10 @@ use cabildo_events::limits::{
     APPEND_BATCH_BYTES_MAX, APPEND_BATCH_EVENTS_MAX, APPEND_QUEUE_EVENTS_MAX, APPEND_RETRY_MS, RETRY_FIRST_MS,
     RETRY_LONGEST_MS,
 };
-use cabildo_storage::{Append, AppendError, Appended, Journal};
+use cabildo_storage::{Append, AppendError, Appended, Journal, trace};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::Metrics;
 
@@ -44,15 +45,19 @@ impl Appender {
     /// See [`AppendError`].
     pub async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let since = Instant::now();
+        let span = trace::append(&append.envelope);
         let (caller, answer) = oneshot::channel();
         let answer = match self.queue.try_send(Waiting { append, caller }) {
-            Ok(()) => answer.await.unwrap_or(Err(AppendError::Stopping)),
+            Ok(()) => answer.instrument(span.clone()).await.unwrap_or(Err(AppendError::Stopping)),
             Err(mpsc::error::TrySendError::Full(_)) => Err(AppendError::Overloaded { waiting: self.waiting() }),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(AppendError::Stopping),
         };
         match &answer {
             Ok(appended) => self.metrics.acknowledged(appended.repeated, since.elapsed()),
-            Err(error) => self.metrics.refused(error),
+            Err(error) => {
+                trace::failed(&span);
+                self.metrics.refused(error);
+            }
         }
         answer
     }

@@ -7,8 +7,10 @@ use cabildo_events::limits::CONFLICT_TRIES_MAX;
 use cabildo_events::{Command, Envelope, Event, EventId, Facts, Position, Rejection, decide};
 use cabildo_storage::{
     Append, AppendError, Appended, Circumstances, CommandError, Commands, Durability, Expect, Journal, Live, Receipt,
+    trace,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::states::{Known, States};
@@ -156,7 +158,7 @@ fn nth(id: EventId, number: usize) -> EventId {
 #[async_trait]
 impl Commands for Desk {
     async fn execute(&self, command: Command, facts: Facts, at: Circumstances) -> Result<Receipt, CommandError> {
-        let outcome = self.run(&command, &facts, &at).await;
+        let outcome = self.run(&command, &facts, &at).instrument(trace::decide(&command)).await;
         let word = match &outcome {
             Ok(receipt) if receipt.events.is_empty() => "unchanged",
             Ok(receipt) if receipt.repeated => "repeated",

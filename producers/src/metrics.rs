@@ -48,6 +48,10 @@ impl Metrics {
             append_duration: Histogram::new(exponential_buckets(0.000_1, 2.0, 17)),
             retries: Counter::default(),
         };
+        for reason in ["conflict", "too_large", "overloaded", "disk_full", "unavailable", "stopping"] {
+            // Zero rather than nothing, before the first one.
+            drop(metrics.refused.get_or_create(&Reason { reason }));
+        }
         let registry = registry.sub_registry_with_prefix("cabildo_append");
         registry.register("events", "Events acknowledged by the journal", metrics.appended.clone());
         registry.register("repeated_events", "Events that the journal had already", metrics.repeated.clone());

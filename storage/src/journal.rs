@@ -206,6 +206,11 @@ pub trait Journal: Send + Sync + 'static {
     /// Takes events back from where they were set aside; those that are not there are passed over. They may be parked anew.
     async fn unpark(&self, projection: &str, version: u32, positions: &[Position]) -> Result<(), ReadError>;
 
+    /// The time by the clock that marks its events; `None` if that is this process's own.
+    async fn clock(&self) -> Result<Option<Timestamp>, ReadError> {
+        Ok(None)
+    }
+
     /// What it is and where, for `cabildo doctor`: names and values, for example the server's version.
     async fn describe(&self) -> Result<Vec<(String, String)>, ReadError>;
 }

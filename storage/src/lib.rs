@@ -16,9 +16,12 @@ mod jetstream;
 mod journal;
 pub mod lag;
 mod live;
+mod measured;
+mod metrics;
 mod mongo;
 mod redis;
 mod sink;
+pub mod trace;
 mod views;
 
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
@@ -30,8 +33,10 @@ pub use journal::{
     Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
 };
 pub use live::Live;
+pub use measured::{measured_counters, measured_documents, measured_journal, probe};
+pub use metrics::Metrics;
 pub use sink::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink, SinkError,
-    Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink,
+    SinkError, Watermarks,
 };
 pub use views::{OperateError, Views, operate};

@@ -17,4 +17,5 @@ mod gateway;
 mod jetstream;
 mod servers;
 mod simulation;
+mod telemetry;
 mod views;

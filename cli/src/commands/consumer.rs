@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::roles::{bind, refuse_embedded};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
+use crate::export::Export;
 use crate::operation;
-use crate::settings::{MetricsOptions, PlaceOptions, Settings, WorkerOptions};
+use crate::settings::{MetricsOptions, PlaceOptions, Settings, TraceOptions, WorkerOptions};
 
 /// Run the consumers alone: they project events into the views
 ///
@@ -18,13 +19,20 @@ pub(crate) struct Consumer {
     #[command(flatten)]
     places: PlaceOptions,
     #[command(flatten)]
+    pub(crate) traces: TraceOptions,
+    #[command(flatten)]
     workers: WorkerOptions,
     #[command(flatten)]
     metrics: MetricsOptions,
 }
 
 /// Runs until `stop`.
-pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: CancellationToken) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    settings: &Settings,
+    consumer: &Consumer,
+    export: Option<Export>,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     let places = settings.places(&consumer.places)?;
     refuse_embedded(&places)?;
     let config = cabildo_consumers::Config::all(settings.workers(&consumer.workers)?);
@@ -35,6 +43,8 @@ pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: Cancella
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
 
     let mut registry = crate::registry::new();
+    let opened = opened.measured(&mut registry, stop.clone());
+    let exporting = export.map(|export| export.begin(&mut registry));
     let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
     let stop_operation = CancellationToken::new();
     let mut ready = "cabildo consumer is ready".to_owned();
@@ -55,6 +65,9 @@ pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: Cancella
     stop_operation.cancel();
     if let Some(operation) = operation {
         operation.await?;
+    }
+    if let Some(exporting) = exporting {
+        exporting.flush().await;
     }
     tracing::info!("stopped");
     Ok(Exit::Ok)

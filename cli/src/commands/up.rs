@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::roles::{Front, bind};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
-use crate::settings::{ListenOptions, PlaceOptions, Settings, WorkerOptions};
+use crate::export::Export;
+use crate::settings::{ListenOptions, PlaceOptions, Settings, TraceOptions, WorkerOptions};
 
 /// Run everything in one process: gateway and consumers
 ///
@@ -20,11 +21,18 @@ pub(crate) struct Up {
     #[command(flatten)]
     places: PlaceOptions,
     #[command(flatten)]
+    pub(crate) traces: TraceOptions,
+    #[command(flatten)]
     workers: WorkerOptions,
 }
 
 /// Runs until `stop`.
-pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    settings: &Settings,
+    up: &Up,
+    export: Option<Export>,
+    stop: CancellationToken,
+) -> anyhow::Result<Exit> {
     let places = settings.places(&up.places)?;
     let config = cabildo_consumers::Config {
         workers: settings.workers(&up.workers)?,
@@ -34,6 +42,8 @@ pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
 
     let mut registry = crate::registry::new();
+    let opened = opened.measured(&mut registry, stop.clone());
+    let exporting = export.map(|export| export.begin(&mut registry));
     let front = Front::start(&opened, &mut registry).await?;
     let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
     let ports =
@@ -45,6 +55,9 @@ pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -
     stop_consumers.cancel();
     consumers.await?;
     served?;
+    if let Some(exporting) = exporting {
+        exporting.flush().await;
+    }
     tracing::info!("stopped");
     Ok(Exit::Ok)
 }

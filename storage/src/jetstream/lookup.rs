@@ -3,8 +3,9 @@
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{RawMessageBuilder, RawMessageErrorKind, Stream};
-use cabildo_events::{LANES, Lane, Position, Recorded};
+use cabildo_events::{LANES, Lane, Position, Recorded, Timestamp};
 use futures::future::try_join_all;
+use serde::Deserialize;
 
 use super::JetStream;
 use super::convert::from_stream;
@@ -21,6 +22,17 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> ReadError {
 
 pub(super) async fn head(stream: &Stream<()>) -> Result<u64, ReadError> {
     Ok(stream.get_info().await.map_err(unavailable)?.state.last_sequence)
+}
+
+/// The time by the leader's clock, which marks the messages: every answer about the stream tells it.
+pub(super) async fn clock(context: &Context, stream: &str) -> Result<Option<Timestamp>, ReadError> {
+    #[derive(Deserialize)]
+    struct Told {
+        ts: Option<jiff::Timestamp>,
+    }
+    let told: Told = context.request(format!("STREAM.INFO.{stream}"), &()).await.map_err(unavailable)?;
+    let ts = told.ts.ok_or_else(|| unavailable("the server does not tell its time: it is older than 2.10"))?;
+    Ok(Some(Timestamp::from(ts)))
 }
 
 pub(super) async fn lane_head(stream: &Stream<()>, lane: Lane) -> Result<u64, ReadError> {

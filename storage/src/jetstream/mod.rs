@@ -20,7 +20,7 @@ use std::sync::Arc;
 use async_nats::jetstream::stream::Stream;
 use async_trait::async_trait;
 use cabildo_events::limits::APPEND_WRITES_IN_FLIGHT_MAX;
-use cabildo_events::{Aggregate, EventId, Lane, Position, Recorded};
+use cabildo_events::{Aggregate, EventId, Lane, Position, Recorded, Timestamp};
 use link::Link;
 use tokio::sync::Semaphore;
 
@@ -122,6 +122,10 @@ impl Journal for JetStream {
 
     async fn unpark(&self, projection: &str, version: u32, positions: &[Position]) -> Result<(), ReadError> {
         parked::unpark(self, projection, version, positions).await
+    }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, ReadError> {
+        lookup::clock(&self.writes.context, &self.name).await
     }
 
     async fn describe(&self) -> Result<Vec<(String, String)>, ReadError> {

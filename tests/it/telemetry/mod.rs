@@ -1,0 +1,90 @@
+//! What a running system tells about itself: traces, metrics, log lines.
+
+mod collector;
+mod metrics;
+mod traces;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// How long anything here may take; generous, as other tests run beside.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A role under way.
+struct Role {
+    child: Child,
+    address: String,
+    client: reqwest::Client,
+}
+
+impl Role {
+    /// Starts the binary in a folder and waits until it says where it is ready.
+    async fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
+        command.args(arguments).current_dir(folder).env_clear().kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.expect("it is ready in time").unwrap();
+        let line = line.expect("it says that it is ready");
+        let (_, address) = line.split_once("is ready: ").expect("the address");
+        let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
+        Self { child, address: address.to_owned(), client }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let response = self.client.get(self.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
+    }
+
+    /// Writes something; returns the answer.
+    async fn post(&self, path: &str, headers: &[(&str, &str)], body: serde_json::Value) -> serde_json::Value {
+        let mut request = self.client.post(self.url(path)).json(&body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 201, "{path}");
+        response.json().await.unwrap()
+    }
+
+    /// Opens the room `lobby` and says something in it; returns where the message's event stands.
+    async fn say_something(&self, headers: &[(&str, &str)]) -> String {
+        let room = self.client.get(self.url("/api/v1/rooms/lobby")).send().await.unwrap();
+        if room.status() == 404 {
+            self.post("/api/v1/rooms", &[], serde_json::json!({"id": "lobby", "name": "Lobby"})).await;
+        }
+        let message = serde_json::json!({"text": "hola", "author": "Ana"});
+        let written = self.post("/api/v1/rooms/lobby/messages", headers, message).await;
+        written["position"].as_str().expect("a position").to_owned()
+    }
+
+    /// Sends SIGTERM and waits for the end; returns the log.
+    async fn stop(self) -> String {
+        let id = self.child.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        let output = tokio::time::timeout(DEADLINE, self.child.wait_with_output()).await;
+        let output = output.expect("it stops in time").unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{log}");
+        log
+    }
+}
+
+/// Waits until a condition holds.
+async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < DEADLINE, "after {DEADLINE:?} still not: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
