@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cabildo_events::limits::{TRACE_BATCH_SPANS_MAX, TRACE_EXPORT_MS, TRACE_FLUSH_MS, TRACE_GATHER_MS, TRACE_QUEUE_SPANS_MAX};
+use cabildo_events::limits::{
+    TRACE_BATCH_SPANS_MAX, TRACE_EXPORT_MS, TRACE_FLUSH_MS, TRACE_GATHER_MS, TRACE_QUEUE_SPANS_MAX,
+};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
@@ -17,7 +19,9 @@ use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor};
+use opentelemetry_sdk::trace::{
+    Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor,
+};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

@@ -175,12 +175,7 @@ pub fn append(event: &Envelope) -> Span {
 /// A batch of one lane on its way to a view. It goes on with the trace of its first event that has one which is exported, and
 /// links to those of at most [`TRACE_LINKS_MAX`] others; a batch without any has no span.
 #[must_use]
-pub fn batch<'a>(
-    view: ProjectionId,
-    lane: Lane,
-    events: usize,
-    traces: impl Iterator<Item = &'a str>,
-) -> Span {
+pub fn batch<'a>(view: ProjectionId, lane: Lane, events: usize, traces: impl Iterator<Item = &'a str>) -> Span {
     // Most are not exported, which their last letters tell.
     let sampled = traces.filter(|trace| !trace.ends_with("-00")).filter_map(|trace| trace.parse().ok());
     let mut sampled = sampled.filter(|trace: &TraceContext| trace.is_sampled());
@@ -252,6 +247,9 @@ mod tests {
             (current(), within(None, async { current() }).await)
         });
         assert_eq!(seen.await, (Some(context), None));
-        assert_eq!((context.trace_id().as_str(), context.span_id().as_str()), ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"));
+        assert_eq!(
+            (context.trace_id().as_str(), context.span_id().as_str()),
+            ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7")
+        );
     }
 }

@@ -22,7 +22,8 @@ fn described(text: &str) -> BTreeMap<String, String> {
         };
         let scraped = format!("{name}{suffix}");
         let sample = if kind == "histogram" { format!("{scraped}_count") } else { scraped.clone() };
-        let is_sample = |line: &str| line.starts_with(&format!("{sample}{{")) || line.starts_with(&format!("{sample} "));
+        let is_sample =
+            |line: &str| line.starts_with(&format!("{sample}{{")) || line.starts_with(&format!("{sample} "));
         if text.lines().any(is_sample) {
             found.insert(scraped, kind.to_owned());
         }
@@ -103,9 +104,8 @@ async fn a_sink_that_is_down_is_told_with_its_failures_and_comes_back() {
     let (mut redis, folder) = (Redis::own().await, tempfile::tempdir().unwrap());
     let arguments = ["up", "--listen", "127.0.0.1:0", "--counters", &redis.url()];
     let up = Role::start(folder.path(), &arguments).await;
-    let tells = async |sample: &str, wanted: fn(f64) -> bool| {
-        value(&up.get("/metrics").await, sample).is_some_and(wanted)
-    };
+    let tells =
+        async |sample: &str, wanted: fn(f64) -> bool| value(&up.get("/metrics").await, sample).is_some_and(wanted);
     let is_up = "cabildo_sink_up{sink=\"counters\"}";
     until("it is up", || tells(is_up, |up| up == 1.0)).await;
     redis.kill();

@@ -18,7 +18,8 @@ const POST: &str = "POST /api/v1/rooms/{room}/messages";
 async fn follow(collector: &Collector, trace: &str) -> (Span, Span) {
     let of = |name: &'static str| move |span: &Span| span.trace == trace && span.name == name;
     let request = collector.wait_for("the request", of(POST)).await;
-    let decide = collector.wait_for("the decision", |span| of("decide post")(span) || span.trace == trace && span.name.starts_with("decide ")).await;
+    let decides = |span: &Span| span.trace == trace && span.name.starts_with("decide ");
+    let decide = collector.wait_for("the decision", decides).await;
     let append = collector.wait_for("the append", of("append chat.message.posted")).await;
     let apply = collector.wait_for("the view", of("apply rooms")).await;
     let within = |span: &Span| of("documents apply")(span) && span.parent == apply.id;
@@ -91,8 +92,7 @@ async fn a_trace_goes_on_in_another_process() {
     let listen = ["gateway", "--listen", "127.0.0.1:0", "--log", "info,cabildo_gateway=debug"];
     let consumer = [&metrics[..], &places, &traces].concat();
     let gateway = [&listen[..], &places, &traces].concat();
-    let (consumer, gateway) =
-        tokio::join!(Role::start(folder.path(), &consumer), Role::start(folder.path(), &gateway));
+    let (consumer, gateway) = tokio::join!(Role::start(folder.path(), &consumer), Role::start(folder.path(), &gateway));
 
     let position = gateway.say_something(&[]).await;
     let (trace, ..) = carried(&gateway, &position).await;
