@@ -18,6 +18,7 @@ mod apply;
 mod ballots;
 mod beside;
 mod mixed;
+mod lookback;
 mod replay;
 #[path = "../it/servers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
@@ -41,6 +42,7 @@ fn main() {
         replay::embedded(&mut table).await;
         beside::alone(&mut table).await;
         beside::live(&mut table).await;
+        lookback::latency(&mut table).await;
         visible::latency(&mut table).await;
     });
     table.print();

@@ -65,7 +65,7 @@ async fn voters(address: &str) -> usize {
     usize::try_from(tally["voters"].as_u64().unwrap()).unwrap()
 }
 
-fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

@@ -3,6 +3,8 @@
 mod dashboards;
 mod deploy;
 mod journal;
+mod moving;
+mod past;
 mod settings;
 mod up;
 mod votes;
