@@ -292,7 +292,9 @@ async fn apply<P: Projection>(shared: &Shared<P>, lane: &mut LaneState, max: usi
     // Not interrupted by a stop: a batch under way is let finish.
     match shared.sink.apply(batch).await {
         Ok(Applied::Done) => {
-            shared.metrics.arrived(id.name, lane.recorded_up_to(next));
+            if shared.is_live() {
+                shared.metrics.arrived(id.name, lane.recorded_up_to(next));
+            }
             lane.applied(next, &parked);
             shared.stands[lane.lane().index()].store(next, Ordering::Relaxed);
             Ok(Outcome::Applied(recorded))
