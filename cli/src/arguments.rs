@@ -30,6 +30,7 @@ pub(crate) enum Command {
     Events(commands::events::Events),
     #[command(subcommand)]
     Projections(commands::projections::Projections),
+    Verify(commands::verify::Verify),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page

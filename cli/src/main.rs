@@ -77,6 +77,7 @@ async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Re
         Command::Events(Events::Import(import)) => commands::events::import::run(settings, &import, stop).await,
         Command::Projections(Projections::List(options)) => commands::projections::list(settings, &options).await,
         Command::Projections(Projections::Lag(options)) => commands::projections::lag(settings, &options).await,
+        Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
-use cabildo_events::limits::{WORKERS_DEFAULT, WORKERS_MAX};
+use cabildo_consumers::verify::Background;
+use cabildo_events::limits::{VERIFY_RATE_DEFAULT, WORKERS_DEFAULT, WORKERS_MAX};
 use serde::Deserialize;
 
 use crate::address::{Address, Port};
@@ -57,6 +59,56 @@ pub(crate) struct JournalOptions {
     /// The events: file:DIR or nats://HOST:4222 [default: file:DATA]
     #[arg(long, env = "CABILDO_JOURNAL", value_name = "URL", hide_env_values = true)]
     journal: Option<String>,
+}
+
+/// Where everything is kept, for `cabildo verify`, to which `--journal` alone means something else.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct VerifyPlaceOptions {
+    /// Folder of whatever is embedded [default: ./data]
+    #[arg(long, env = "CABILDO_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Alone: check the journal itself, by its hash chains, instead of the views. With a URL: where the events are,
+    /// file:DIR or nats://HOST:4222 [default: file:DATA]. May be given both ways
+    #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
+    journal: Vec<String>,
+    /// What the environment says of the journal
+    #[arg(long, env = "CABILDO_JOURNAL", value_name = "URL", hide = true, hide_env_values = true)]
+    journal_url: Option<String>,
+    /// The counters (tallies, activity): file:DIR or redis://HOST:6379 [default: file:DATA]
+    #[arg(long, env = "CABILDO_COUNTERS", value_name = "URL", hide_env_values = true)]
+    counters: Option<String>,
+    /// The documents (rooms, the log): file:DIR or mongodb://HOST:27017/cabildo [default: file:DATA]
+    #[arg(long, env = "CABILDO_DOCUMENTS", value_name = "URL", hide_env_values = true)]
+    documents: Option<String>,
+}
+
+impl VerifyPlaceOptions {
+    /// Whether the journal itself is to be checked.
+    pub(crate) fn checks_journal(&self) -> bool {
+        self.journal.iter().any(String::is_empty)
+    }
+
+    /// The places.
+    pub(crate) fn places(&self) -> PlaceOptions {
+        let named = self.journal.iter().find(|url| !url.is_empty());
+        PlaceOptions {
+            data: self.data.clone(),
+            journal: named.or(self.journal_url.as_ref()).cloned(),
+            counters: self.counters.clone(),
+            documents: self.documents.clone(),
+        }
+    }
+}
+
+/// Whether the views are checked in the background.
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct VerifyOptions {
+    /// How often to compare a share of the views with the journal: 90s, 30m, 1h, 1d, or off [default: off]
+    #[arg(long, env = "CABILDO_VERIFY_EVERY", value_name = "TIME")]
+    verify_every: Option<String>,
+    /// How fast, at most: events read and rows compared a second [default: 20000]
+    #[arg(long, env = "CABILDO_VERIFY_RATE", value_name = "N")]
+    verify_rate: Option<u64>,
 }
 
 /// Where the gateway listens.
@@ -125,6 +177,8 @@ struct File {
     documents: Option<String>,
     workers: Option<usize>,
     metrics_listen: Option<String>,
+    verify_every: Option<String>,
+    verify_rate: Option<u64>,
     server: Option<String>,
     log: Option<String>,
     log_format: Option<LogFormat>,
@@ -227,6 +281,21 @@ impl Settings {
         }
     }
 
+    /// The check of the views in the background, if there is to be one.
+    pub(crate) fn verify(&self, options: &VerifyOptions) -> Result<Option<Background>, Usage> {
+        let per_second = options.verify_rate.or(self.file.verify_rate).unwrap_or(VERIFY_RATE_DEFAULT);
+        if per_second == 0 {
+            return Err(Usage("verify_rate: 0 a second never ends: use 1 or more, or --verify-every off".to_owned()));
+        }
+        match options.verify_every.as_deref().or(self.file.verify_every.as_deref()) {
+            None | Some("off") => Ok(None),
+            Some(text) => match parse_every(text) {
+                Some(every) => Ok(Some(Background { every, per_second })),
+                None => Err(Usage(format!("verify_every: `{text}` is no time: use 90s, 30m, 1h, 1d, or off"))),
+            },
+        }
+    }
+
     /// The gateway that a tool talks to.
     pub(crate) fn server(&self, options: &ServerOptions) -> String {
         let server = options.server.as_ref().or(self.file.server.as_ref());
@@ -254,6 +323,20 @@ fn read_file(path: &Path) -> Result<File, Usage> {
         .build()
         .and_then(config::Config::try_deserialize)
         .map_err(|error| wrong(&error))
+}
+
+fn parse_every(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let seconds = number.parse::<u64>().ok()?.checked_mul(seconds)?;
+    // A turn each second is as often as makes sense; a year is as good as never.
+    (1..=366 * 86_400).contains(&seconds).then(|| Duration::from_secs(seconds))
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
@@ -288,6 +371,21 @@ mod tests {
     fn an_unknown_key_is_named_with_the_known_ones() {
         let error = settings("colour = 1").unwrap_err();
         assert!(error.contains("`colour`") && error.contains("`workers`") && error.contains("`listen`"), "{error}");
+    }
+
+    #[test]
+    fn the_background_check_is_off_until_it_is_asked_for() {
+        let every = |text: &str| VerifyOptions { verify_every: Some(text.to_owned()), verify_rate: None };
+        let read = settings("verify_every = \"30m\"").unwrap();
+        let background = read.verify(&VerifyOptions::default()).unwrap().unwrap();
+        assert_eq!((background.every.as_secs(), background.per_second), (1_800, VERIFY_RATE_DEFAULT));
+        assert_eq!(read.verify(&every("off")).unwrap(), None);
+        assert_eq!(settings("").unwrap().verify(&VerifyOptions::default()).unwrap(), None);
+        for wrong in ["", "h", "0s", "1", "-1h", "ñ", "1 h", "99999999999999999999d"] {
+            let error = read.verify(&every(wrong)).unwrap_err().to_string();
+            assert!(error.contains("90s, 30m, 1h"), "{error}");
+        }
+        assert!(read.verify(&VerifyOptions { verify_every: None, verify_rate: Some(0) }).is_err());
     }
 
     #[test]

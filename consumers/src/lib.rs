@@ -5,10 +5,12 @@
 //! lane's watermark is where it was; the sink's watermark is the truth, so any number of processes may run at once, and
 //! none of them has to be stopped properly.
 
+pub mod compare;
 mod lane;
 mod metrics;
 mod runner;
 mod spread;
+pub mod verify;
 mod worker;
 
 pub use lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Plan, Resume, RowOf, held_by};

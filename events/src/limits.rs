@@ -198,6 +198,20 @@ pub const WAL_PAGES: u32 = 4_096;
 /// Jobs that wait for an embedded writer before whoever brings one more waits too.
 pub const WRITER_QUEUE_JOBS_MAX: usize = 256;
 
+/// Rows on one page when views are compared: so many are in memory at a time.
+pub const COMPARE_PAGE_ROWS: usize = 2_048;
+/// How long two views may take to stand at the same watermark when rows of them differ, in milliseconds; then the comparison
+/// fails.
+pub const COMPARE_SETTLE_MS: u64 = 30_000;
+/// Events that a check takes in before it folds them.
+pub const VERIFY_PENDING_EVENTS_MAX: usize = 16_384;
+/// Lanes of each view that one turn of the background check compares: sixteen turns see all of them.
+pub const VERIFY_LANES: usize = 4;
+/// Events read and rows compared a second by the background check when the operator does not say.
+pub const VERIFY_RATE_DEFAULT: u64 = 20_000;
+/// Differing rows that a tool prints when nobody says how many; all of them are counted.
+pub const VERIFY_ROWS_SHOWN: usize = 100;
+
 // Stopping.
 
 /// How long a gateway waits for requests under way after SIGTERM, in milliseconds.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{bind, refuse_embedded};
+use super::roles::{bind, check_views, refuse_embedded};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
 use crate::operation;
-use crate::settings::{MetricsOptions, PlaceOptions, Settings, WorkerOptions};
+use crate::settings::{MetricsOptions, PlaceOptions, Settings, VerifyOptions, WorkerOptions};
 
 /// Run the consumers alone: they project events into the views
 ///
@@ -21,6 +21,8 @@ pub(crate) struct Consumer {
     workers: WorkerOptions,
     #[command(flatten)]
     metrics: MetricsOptions,
+    #[command(flatten)]
+    verify: VerifyOptions,
 }
 
 /// Runs until `stop`.
@@ -28,6 +30,7 @@ pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: Cancella
     let places = settings.places(&consumer.places)?;
     refuse_embedded(&places)?;
     let config = cabildo_consumers::Config::all(settings.workers(&consumer.workers)?);
+    let background = settings.verify(&consumer.verify)?;
     let listener = match settings.metrics_listen(&consumer.metrics)? {
         Some(address) => Some(bind(address).await?),
         None => None,
@@ -51,7 +54,9 @@ pub(crate) async fn run(settings: &Settings, consumer: &Consumer, stop: Cancella
 
     let ports =
         cabildo_consumers::Ports { journal: opened.journal, counters: opened.counters, documents: opened.documents };
+    let checking = check_views(background, &ports, &metrics, &stop);
     cabildo_consumers::run(config, ports, metrics, stop).await;
+    checking.await;
     stop_operation.cancel();
     if let Some(operation) = operation {
         operation.await?;

@@ -10,3 +10,4 @@ pub(crate) mod produce;
 pub(crate) mod projections;
 pub(crate) mod roles;
 pub(crate) mod up;
+pub(crate) mod verify;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use cabildo_consumers::verify::{Background, check_now_and_then};
 use cabildo_producers::{Appender, Desk};
 use cabildo_storage::{Live, Views};
 use prometheus_client::registry::Registry;
@@ -31,6 +32,24 @@ pub(crate) fn refuse_embedded(places: &Places) -> Result<(), Usage> {
             example = if port == Port::Counters { "redis://…" } else { "mongodb://…" },
         ))),
         None => Ok(()),
+    }
+}
+
+/// Begins to check the views in the background, if that is asked for; the future ends when the check has stopped.
+pub(crate) fn check_views(
+    background: Option<Background>,
+    ports: &cabildo_consumers::Ports,
+    metrics: &Arc<cabildo_consumers::Metrics>,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let checking = background
+        .map(|background| tokio::spawn(check_now_and_then(background, ports.clone(), metrics.clone(), stop.clone())));
+    async move {
+        if let Some(checking) = checking
+            && let Err(error) = checking.await
+        {
+            tracing::error!(%error, "the check of the views ended");
+        }
     }
 }
 

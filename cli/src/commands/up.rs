@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{Front, bind};
+use super::roles::{Front, bind, check_views};
 use crate::connect::open_for_role;
 use crate::exit::Exit;
-use crate::settings::{ListenOptions, PlaceOptions, Settings, WorkerOptions};
+use crate::settings::{ListenOptions, PlaceOptions, Settings, VerifyOptions, WorkerOptions};
 
 /// Run everything in one process: gateway and consumers
 ///
@@ -21,6 +21,8 @@ pub(crate) struct Up {
     places: PlaceOptions,
     #[command(flatten)]
     workers: WorkerOptions,
+    #[command(flatten)]
+    verify: VerifyOptions,
 }
 
 /// Runs until `stop`.
@@ -30,6 +32,7 @@ pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -
         workers: settings.workers(&up.workers)?,
         projections: cabildo_projections::ALL.to_vec(),
     };
+    let background = settings.verify(&up.verify)?;
     let listener = bind(settings.listen(&up.listen)?).await?;
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
 
@@ -39,11 +42,13 @@ pub(crate) async fn run(settings: &Settings, up: &Up, stop: CancellationToken) -
     let ports =
         cabildo_consumers::Ports { journal: opened.journal, counters: opened.counters, documents: opened.documents };
     let stop_consumers = CancellationToken::new();
+    let checking = check_views(background, &ports, &metrics, &stop_consumers);
     let consumers = tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop_consumers.clone()));
 
     let served = front.serve(listener, &places, crate::registry::renderer(registry), stop).await;
     stop_consumers.cancel();
     consumers.await?;
+    checking.await;
     served?;
     tracing::info!("stopped");
     Ok(Exit::Ok)

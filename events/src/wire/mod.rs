@@ -5,6 +5,7 @@
 
 mod binary;
 mod chain;
+mod exported;
 #[cfg(test)]
 mod golden;
 mod structured;
@@ -12,6 +13,7 @@ pub(crate) mod upgrade;
 
 pub use binary::{from_headers, to_headers};
 pub use chain::{BadLink, ChainHead, Chains, Link};
+pub use exported::{Exported, exported};
 pub use structured::{from_json, to_json, to_portable_json};
 
 /// Version of the journal's layout (subjects, headers, metadata), recorded in the journal itself. A journal with a

@@ -125,6 +125,8 @@ struct Read<'a> {
     _lane: Option<u8>,
     #[serde(rename = "recordedtime")]
     _recordedtime: Option<Timestamp>,
+    #[serde(rename = "link")]
+    _link: Option<super::Link>,
     #[serde(borrow)]
     data: &'a RawValue,
 }

@@ -1,0 +1,150 @@
+//! An exported file, by itself: each line is an event that its link vouches for.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use cabildo_events::limits::IMPORT_LINE_BYTES_MAX;
+use cabildo_events::wire::{Chains, Exported, exported};
+use cabildo_events::{Lane, Position};
+use serde::{Deserialize, Serialize};
+
+use super::journal::LaneHead;
+use crate::exit::{Exit, Usage};
+use crate::output::{self, Form};
+
+/// The last line of an export: where the chain of each lane ends.
+#[derive(Debug, Deserialize)]
+struct Manifest {
+    lanes: Vec<LaneHead>,
+}
+
+/// The lines of a file, each bounded.
+pub(super) fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>> + Send + use<>> {
+    let mut reader = BufReader::new(File::open(path)?);
+    if reader.fill_buf()?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        return Err(io::Error::other("it is compressed: unpack it first, with `zstd -d`"));
+    }
+    Ok(std::iter::from_fn(move || {
+        let mut line = String::new();
+        match reader.by_ref().take(IMPORT_LINE_BYTES_MAX).read_line(&mut line) {
+            Ok(0) => None,
+            Ok(read) if read as u64 == IMPORT_LINE_BYTES_MAX => {
+                Some(Err(io::Error::other(format!("a line is longer than {IMPORT_LINE_BYTES_MAX} bytes"))))
+            }
+            Ok(_) => Some(Ok(line)),
+            Err(error) => Some(Err(error)),
+        }
+    }))
+}
+
+/// The events of a file with the numbers of their lines; what is no event, but for a manifest, is told.
+pub(super) fn events(
+    path: &Path,
+) -> io::Result<impl Iterator<Item = Result<(usize, Exported), String>> + Send + use<>> {
+    Ok((1..).zip(lines(path)?).filter_map(|(number, line)| match line {
+        Ok(line) if serde_json::from_str::<Manifest>(&line).is_ok() => None,
+        Ok(line) => Some(exported(&line).map(|event| (number, event)).map_err(|error| format!("line {number}: {error}"))),
+        Err(error) => Some(Err(format!("line {number}: {error}"))),
+    }))
+}
+
+/// What is wrong with a file.
+#[derive(Debug, Serialize)]
+struct Wrong {
+    line: usize,
+    position: Option<Position>,
+    what: String,
+}
+
+/// What was checked of it.
+#[derive(Debug, Default, Serialize)]
+struct Checked {
+    wrong: Vec<Wrong>,
+    events: u64,
+    /// Events that carry a link.
+    linked: u64,
+    manifest: bool,
+}
+
+/// Checks a file.
+pub(super) fn run(path: &Path, form: Form) -> anyhow::Result<Exit> {
+    let lines = lines(path).map_err(|error| Usage(format!("--file {}: {error}", path.display())))?;
+    let checked = check(lines)?;
+    let Checked { wrong, events, linked, manifest } = &checked;
+    if form == Form::Json {
+        output::json(&checked)?;
+    } else {
+        for Wrong { line, position, what } in wrong {
+            let position = position.map_or_else(String::new, |position| format!(", position {position}"));
+            output::line(&format!("line {line}{position}: {what}"))?;
+        }
+        let verdict = if wrong.is_empty() { "as it was written" } else { "not as it was written" };
+        let ends = if *manifest { "with a manifest" } else { "without a manifest" };
+        output::line(&format!("{}: {verdict}: {events} events, {linked} of them linked, {ends}", path.display()))?;
+    }
+    if events > linked {
+        output::note("events without links prove nothing by themselves: compare them with --against");
+    }
+    Ok(if wrong.is_empty() { Exit::Ok } else { Exit::Difference })
+}
+
+/// The first thing that is wrong with each lane, and with the file.
+fn check(lines: impl Iterator<Item = io::Result<String>>) -> anyhow::Result<Checked> {
+    let mut checked = Checked::default();
+    let mut chains = Chains::default();
+    let mut broken = [false; 64];
+    let mut last = Position::START;
+    let mut whole = true;
+    for (line, text) in (1..).zip(lines) {
+        let text = text?;
+        if let Ok(Manifest { lanes }) = serde_json::from_str(&text) {
+            checked.manifest = true;
+            manifest(&lanes, &chains, &broken, line, &mut checked);
+            continue;
+        }
+        let mut wrong = |position, what: String| checked.wrong.push(Wrong { line, position, what });
+        let Exported { event, link } = match exported(&text) {
+            Ok(exported) => exported,
+            Err(error) => {
+                wrong(None, error.to_string());
+                continue;
+            }
+        };
+        if checked.events == 0 {
+            whole = event.position.seq == 1;
+        }
+        checked.events += 1;
+        if event.position <= last {
+            wrong(Some(event.position), format!("it comes after {last}"));
+        }
+        last = event.position;
+        let lane = event.lane.index();
+        let mut head = chains.head(event.lane);
+        let (first, expected) = (head.events == 0, chains.add(&event));
+        if let Some(link) = link {
+            checked.linked += 1;
+            // Where a file begins in the middle of a journal, the first link of a lane can only be taken as it is.
+            let known = !first || whole;
+            if known && expected != link && !broken[lane] {
+                broken[lane] = true;
+                let what = "its link does not follow: it was changed, or one before it changed, taken out or put in";
+                wrong(Some(event.position), format!("{what} (lane {})", event.lane));
+            }
+            (head.events, head.last, head.link) = (head.events + 1, event.position, link);
+            chains.set(event.lane, head);
+        }
+    }
+    Ok(checked)
+}
+
+fn manifest(lanes: &[LaneHead], chains: &Chains, broken: &[bool; 64], line: usize, checked: &mut Checked) {
+    for LaneHead { lane, head } in lanes {
+        let Some(lane) = Lane::new(*lane) else { continue };
+        let stands = chains.head(lane);
+        if !broken[lane.index()] && (stands.last, stands.link) != (head.last, head.link) {
+            let what = format!("lane {lane} ends at {}, and the manifest says {}", stands.last, head.last);
+            checked.wrong.push(Wrong { line, position: Some(head.last), what });
+        }
+    }
+}
