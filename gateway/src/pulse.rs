@@ -16,8 +16,8 @@ use cabildo_events::limits::{PULSE_KINDS_MAX, PULSE_LONGEST_MS, PULSE_LOOK_MS, P
 use cabildo_events::{Position, Timestamp};
 use cabildo_projections::activity::UNREADABLE;
 use cabildo_storage::Page;
-use futures::stream::BoxStream;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use serde::Serialize;
 use tokio::sync::{broadcast, watch};
 use tokio::time::MissedTickBehavior;

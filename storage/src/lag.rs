@@ -31,11 +31,7 @@ pub fn lacking(watermarks: &Watermarks, heads: &LaneHeads) -> Option<(Position, 
 ///
 /// # Errors
 /// When the journal cannot be read.
-pub async fn behind(
-    journal: &dyn Journal,
-    watermarks: &Watermarks,
-    heads: &LaneHeads,
-) -> Result<Behind, ReadError> {
+pub async fn behind(journal: &dyn Journal, watermarks: &Watermarks, heads: &LaneHeads) -> Result<Behind, ReadError> {
     let mut behind = Behind::default();
     let Some((after, until)) = lacking(watermarks, heads) else { return Ok(behind) };
     let mut read = 0;

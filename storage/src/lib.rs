@@ -31,7 +31,7 @@ pub use journal::{
 };
 pub use live::Live;
 pub use sink::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink, SinkError,
-    Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink,
+    SinkError, Watermarks,
 };
 pub use views::{OperateError, Views, operate};

@@ -268,7 +268,9 @@ mod tests {
             chains.head(event(1).lane).link
         };
         let whole = head(&[1, 2, 3]);
-        assert!([head(&[1, 3]), head(&[1, 2]), head(&[1, 2, 2, 3]), head(&[2, 1, 3])].iter().all(|other| *other != whole));
+        assert!(
+            [head(&[1, 3]), head(&[1, 2]), head(&[1, 2, 2, 3]), head(&[2, 1, 3])].iter().all(|other| *other != whole)
+        );
         assert_eq!(whole, head(&[1, 2, 3]));
     }
 
@@ -287,7 +289,8 @@ mod tests {
         let mut chains = Chains::default();
         let (first, mut other) = (event(1), event(2));
         other.lane = Lane::all().find(|lane| *lane != first.lane).unwrap();
-        other.envelope = Err(Unreadable { reason: "whatever".to_owned(), aggregate: None, data: Bytes::from_static(b"hola") });
+        other.envelope =
+            Err(Unreadable { reason: "whatever".to_owned(), aggregate: None, data: Bytes::from_static(b"hola") });
         chains.add(&first);
         chains.add(&other);
         assert_eq!(chains.head(first.lane).link, Link::START.next(&first));

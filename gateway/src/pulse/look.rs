@@ -82,9 +82,10 @@ impl Look {
         let due = self.parked_at.is_none_or(|at| at.elapsed() >= Duration::from_millis(PULSE_PARKED_MS));
         if due && self.asked_parked.is_none() {
             let journal = ports.journal.clone();
-            self.asked_parked = Some(Asked::new(async move {
-                journal.parked(view.name, view.version).await.map(|parked| parked.len())
-            }));
+            self.asked_parked =
+                Some(Asked::new(
+                    async move { journal.parked(view.name, view.version).await.map(|parked| parked.len()) },
+                ));
         }
     }
 

@@ -47,6 +47,7 @@ async fn pulse(call: Call) -> Result<Response, Problem> {
 }
 
 async fn newest(call: &Call) -> Result<Arc<Beat>, Problem> {
-    let stopping = || Problem::new(&problem::STOPPING, "this gateway is going down: try again, and you reach its successor");
+    let stopping =
+        || Problem::new(&problem::STOPPING, "this gateway is going down: try again, and you reach its successor");
     call.gateway.pulse.newest().await.ok_or_else(stopping)
 }

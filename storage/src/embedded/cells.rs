@@ -76,9 +76,8 @@ fn fields(
     let mut statement = connection.prepare_cached(
         "SELECT field, value FROM cells WHERE hash = ?1 AND (?2 IS NULL OR field > ?2) ORDER BY field LIMIT ?3",
     )?;
-    let fields = statement.query_map(params![hash, after, limit], |row| {
-        Ok((row.get(0)?, text(row.get_ref(1)?).into_boxed_str()))
-    })?;
+    let fields = statement
+        .query_map(params![hash, after, limit], |row| Ok((row.get(0)?, text(row.get_ref(1)?).into_boxed_str())))?;
     fields.collect()
 }
 

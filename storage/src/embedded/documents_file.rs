@@ -16,7 +16,8 @@ const LAYOUT: Layout =
     Layout { name: "documents", schema: 2, tables: watermarks_table!(), upgrades: &[add_lanes], fsync: false };
 
 /// The columns of a collection's table, as [`document`] reads them.
-pub(super) const COLUMNS: &str = "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane";
+pub(super) const COLUMNS: &str =
+    "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane";
 
 /// The table of a collection. Names come from this program, never from outside.
 pub(super) fn table(projection: ProjectionId, collection: &str) -> String {
@@ -123,7 +124,7 @@ impl SinkFile for DocumentsFile {
         after: Option<Cursor>,
         limit: usize,
     ) -> rusqlite::Result<RowPage<DocumentKey, Document>> {
-        super::collections::rows(connection, projection, lane, tables, after, limit)
+        super::collections::rows(connection, projection, lane, tables, after.as_ref(), limit)
     }
 
     fn drop_some(&mut self, projection: ProjectionId) -> rusqlite::Result<bool> {
@@ -356,7 +357,9 @@ mod tests {
         .unwrap();
         drop(old);
         let place = folder.path().to_str().unwrap();
-        assert!(Database::open(place, LAYOUT, Access::ReadOnly).is_err_and(|error| error.to_string().contains("older")));
+        assert!(
+            Database::open(place, LAYOUT, Access::ReadOnly).is_err_and(|error| error.to_string().contains("older"))
+        );
         let database = Database::open(place, LAYOUT, Access::Write).unwrap();
         let projection = ProjectionId { name: "record", version: 1 };
         let key = |id: &str| DocumentKey { collection: "events", id: id.into() };

@@ -113,11 +113,7 @@ impl JournalFile {
         }
     }
 
-    fn append_all(
-        &mut self,
-        batch: &[Append],
-        now: Timestamp,
-    ) -> rusqlite::Result<Vec<Result<Appended, AppendError>>> {
+    fn append_all(&mut self, batch: &[Append], now: Timestamp) -> rusqlite::Result<Vec<Result<Appended, AppendError>>> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if last(&transaction)? != self.last {
             (self.last, self.recorded) = last_recorded(&transaction)?;

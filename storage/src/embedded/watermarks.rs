@@ -61,8 +61,8 @@ pub(super) fn watermarks(connection: &Connection, projection: ProjectionId) -> r
 
 /// The versions of a projection that have a watermark, in order.
 pub(super) fn versions(connection: &Connection, projection: &str) -> rusqlite::Result<Vec<u32>> {
-    let mut statement = connection
-        .prepare_cached("SELECT DISTINCT version FROM watermarks WHERE projection = ? ORDER BY version")?;
+    let mut statement =
+        connection.prepare_cached("SELECT DISTINCT version FROM watermarks WHERE projection = ? ORDER BY version")?;
     statement.query_map([projection], |row| row.get(0))?.collect()
 }
 

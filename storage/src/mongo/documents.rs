@@ -82,8 +82,7 @@ impl MongoDocuments {
             "lane": i32::from(lane.number()), layout.order(): { "$gt": layout::number_within(after) },
         };
         let batch = u32::try_from(limit).unwrap_or(u32::MAX);
-        let asked =
-            documents.find(of_lane).sort(doc! { layout.order(): 1 }).limit(i64::from(batch)).batch_size(batch);
+        let asked = documents.find(of_lane).sort(doc! { layout.order(): 1 }).limit(i64::from(batch)).batch_size(batch);
         let mut cursor = within_bound(asked).await?;
         let mut rows = Vec::new();
         while within_bound(cursor.advance()).await? {

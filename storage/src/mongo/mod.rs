@@ -94,7 +94,8 @@ async fn check(database: &Database, shown: &str) -> Result<Result<(), OpenError>
         }
         Ok(Ok(1)) => {
             upgrade::add_lanes(database).await?;
-            let brought = meta.update_one(doc! { "_id": "schema", "version": 1 }, doc! { "$set": { "version": SCHEMA } });
+            let brought =
+                meta.update_one(doc! { "_id": "schema", "version": 1 }, doc! { "$set": { "version": SCHEMA } });
             within_bound(async { brought.await }).await?;
             Ok(Ok(()))
         }

@@ -43,8 +43,7 @@ async fn add_some_lanes(database: &Database, name: &str, after: Bson) -> Result<
     }
     if last.is_some() {
         let write_concern = rawdoc! { "w": "majority", "j": true };
-        let command =
-            rawdoc! { "update": name, "updates": updates, "ordered": false, "writeConcern": write_concern };
+        let command = rawdoc! { "update": name, "updates": updates, "ordered": false, "writeConcern": write_concern };
         let answer = within_bound(database.run_raw_command(command)).await?;
         if answer.contains_key("writeErrors") || answer.contains_key("writeConcernError") {
             return Err(unavailable(format!("documents are refused: {answer}")));

@@ -165,7 +165,8 @@ pub async fn a_view_is_mended_where_it_stands(place: &Fixture) {
 /// As many as a whole lane may have wrong.
 pub async fn thousands_of_cells_are_removed_at_once(place: &Fixture) {
     let (counters, id) = (place.open().await, fresh("taken"));
-    done(&*counters, batch(id, 0, 1, (0..9_000).map(|field| add("votes", "bands", &field.to_string(), 1)).collect())).await;
+    done(&*counters, batch(id, 0, 1, (0..9_000).map(|field| add("votes", "bands", &field.to_string(), 1)).collect()))
+        .await;
     let gone = (0..8_999).map(|field| CellChange::Remove(Cell::new("votes", "bands", &field.to_string())));
     let rest = [add("votes", "bands", "8999", 1), put("votes", "bands", "last", "1")];
     done(&*counters, batch(id, 1, 2, gone.chain(rest).collect())).await;

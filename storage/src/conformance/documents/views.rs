@@ -39,7 +39,8 @@ async fn every_document(
 
 /// Documents of two collections, one of them of a number of pages without a rest.
 fn many(on: Lane) -> Vec<Document> {
-    let things = (1..=500).map(|seq| Document { lane: on, ..document(&format!("{on} {seq}"), u64::from(on.number()) * 10_000 + seq) });
+    let things = (1..=500)
+        .map(|seq| Document { lane: on, ..document(&format!("{on} {seq}"), u64::from(on.number()) * 10_000 + seq) });
     let others = (501..=730).map(|seq| {
         let made = document(&format!("{on} {seq}"), u64::from(on.number()) * 10_000 + seq);
         Document { lane: on, key: DocumentKey { collection: OTHERS, ..made.key }, ..made }
@@ -68,7 +69,10 @@ pub async fn every_document_of_a_lane_is_on_some_page(place: &Fixture) {
         done(&*documents, batch(id, stands, stands + 1, changes)).await;
     };
     let seen = every_document(&*documents, id, lane(7), writing).await;
-    assert!(expected.iter().all(|(key, document)| seen.get(key) == Some(document)), "what was there all the time is seen");
+    assert!(
+        expected.iter().all(|(key, document)| seen.get(key) == Some(document)),
+        "what was there all the time is seen"
+    );
 }
 
 /// In order, each once, whichever lanes stand where.
@@ -186,10 +190,8 @@ pub async fn a_document_of_the_record_is_mended(place: &Fixture) {
     };
     let forged = Document { body: "{\"forged\":true}".into(), ..event(1) };
     done(&*documents, batch(id, 0, 3, vec![append(&forged), append(&event(3)), append(&event(2))])).await;
-    let mended = vec![
-        write(&event(1), Some(1)),
-        DocumentChange::Remove { key: event(2).key, from: Some(Position::at(2)) },
-    ];
+    let mended =
+        vec![write(&event(1), Some(1)), DocumentChange::Remove { key: event(2).key, from: Some(Position::at(2)) }];
     done(&*documents, batch(id, 3, 3, mended.clone())).await;
     done(&*documents, batch(id, 3, 3, mended)).await;
     assert_eq!(all(&*documents, id, record::EVENTS).await, [event(1), event(3)]);
