@@ -134,6 +134,12 @@ async fn tally_and_log_are_exact_after_kills_restarts_and_an_emptied_redis() {
     });
     let logged = logged.await;
     compare(&*journal, &*documents).await;
+    let mut verify = servers.role(folder.path(), &["verify"]);
+    let verified = tokio::time::timeout(PATIENCE, verify.output()).await.expect("it ends in time").unwrap();
+    assert_eq!(verified.status.code(), Some(0), "the views are what the journal makes them: {verified:?}");
+    let mut verify = servers.role(folder.path(), &["verify", "--journal"]);
+    let verified = tokio::time::timeout(PATIENCE, verify.output()).await.expect("it ends in time").unwrap();
+    assert_eq!(verified.status.code(), Some(0), "the journal is what the record says it is: {verified:?}");
     println!("exact {exact:?} and logged {logged:?} after the load, {:?} after the last fault", last_fault.elapsed());
     consumer.kill().await.unwrap();
 }

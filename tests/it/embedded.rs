@@ -144,3 +144,99 @@ async fn so_many_pages_are_kept_for_a_listener_that_stands_still_and_no_more() {
     assert_eq!(still.recv().await.unwrap_err(), RecvError::Lagged(1));
     stop.cancel();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tool_writes_beside_the_process_that_the_journal_belongs_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = file(folder.path());
+    let none = cabildo_storage::open_journal_shared(&place).await.err().unwrap();
+    assert!(matches!(none, OpenError::Missing(_)), "{none}");
+    let owner = open_journal(&place).await.unwrap();
+    let tool = cabildo_storage::open_journal_shared(&place).await.unwrap();
+    assert!(matches!(open_journal(&place).await.err(), Some(OpenError::InUse(_))), "it has one owner all the same");
+    let mut feed = owner.follow(Position::START).await.unwrap();
+    let seen = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while seen.len() < 400 {
+            seen.extend(feed.next().await.unwrap().unwrap().into_iter().map(|event| event.position.seq));
+        }
+        seen
+    });
+    let write = async |journal: &dyn Journal, first: usize| {
+        let mut positions = Vec::new();
+        for number in 0..200 {
+            positions.push(journal.append(vec![ballot(first + number)]).await.remove(0).unwrap().position.seq);
+        }
+        positions
+    };
+    let (ours, theirs) = tokio::join!(write(&*owner, 0), write(&*tool, 1_000));
+    let mut all = [&ours[..], &theirs].concat();
+    all.sort_unstable();
+    assert_eq!(all, (1..=400).collect::<Vec<u64>>(), "each has a place of its own, and none is left out");
+    assert_eq!(seen.await.unwrap(), all, "a follower of the one sees what the other appends, in order");
+
+    // What the other appended last shows without an append of one's own.
+    let last = tool.append(vec![ballot(5_000)]).await.remove(0).unwrap().position;
+    while owner.head().await.unwrap() < last {
+        tokio::task::yield_now().await;
+    }
+    let lane = Aggregate::poll(&"bands".parse().unwrap()).lane();
+    assert_eq!(owner.lane_head(lane).await.unwrap(), last.seq);
+    // An expectation is held against what is there, whoever wrote it.
+    let opened = |expect| {
+        let event = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+        let aggregate = Aggregate::poll(&"other".parse().unwrap());
+        let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate, Timestamp::from_micros(0), &event);
+        Append { envelope, expect: Expect::Last(expect) }
+    };
+    tool.append(vec![opened(0)]).await.remove(0).unwrap();
+    assert_eq!(owner.append(vec![opened(0)]).await.remove(0), Err(AppendError::Conflict));
+    drop(tool);
+    assert_eq!(count(&*owner).await, 402);
+}
+
+#[tokio::test]
+async fn a_tool_writes_views_beside_the_process_that_they_belong_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = file(folder.path());
+    let (owner, documents) = (open_counters(&place).await.unwrap(), open_documents(&place).await.unwrap());
+    let tool = cabildo_storage::open_counters_shared(&place).await.unwrap();
+    let beside = cabildo_storage::open_documents_shared(&place).await.unwrap();
+    let lane = cabildo_events::Lane::FIRST;
+    let batch = |prev, next| cabildo_storage::LaneBatch { projection: tally::ID, lane, prev, next, changes: vec![] };
+    assert_eq!(owner.apply(batch(0, 1)).await.unwrap(), cabildo_storage::Applied::Done);
+    assert_eq!(tool.apply(batch(0, 1)).await.unwrap(), cabildo_storage::Applied::Conflict { watermark: 1 });
+    assert_eq!(tool.apply(batch(1, 2)).await.unwrap(), cabildo_storage::Applied::Done);
+    assert_eq!(owner.watermark(tally::ID, lane).await.unwrap(), 2);
+
+    // A collection that a tool removes is made anew by whoever writes to it next.
+    let rooms = cabildo_projections::rooms::ID;
+    let key = cabildo_projections::DocumentKey { collection: "rooms", id: "lobby".into() };
+    let document = |seq| cabildo_projections::Document {
+        key: key.clone(),
+        created: Position::at(seq),
+        folded: Position::at(seq),
+        lane,
+        aggregate: "chat/lobby".into(),
+        kind: "room".into(),
+        actor: None,
+        time: Timestamp::from_micros(0),
+        text: "".into(),
+        body: "{}".into(),
+    };
+    let write = |prev, next| cabildo_storage::LaneBatch {
+        projection: rooms,
+        lane,
+        prev,
+        next,
+        changes: vec![cabildo_projections::DocumentChange::Append(document(next))],
+    };
+    assert_eq!(documents.apply(write(0, 1)).await.unwrap(), cabildo_storage::Applied::Done);
+    beside.drop_view(rooms).await.unwrap();
+    // The first batch after that finds the table gone, and says so; its next try makes it.
+    let _ = documents.apply(write(0, 2)).await;
+    let again = documents.apply(write(0, 2)).await.unwrap();
+    assert!(matches!(again, cabildo_storage::Applied::Done | cabildo_storage::Applied::Conflict { watermark: 2 }));
+    let loaded = beside.load(rooms, lane, vec![key]).await.unwrap();
+    assert_eq!((loaded.watermark, loaded.rows[0].1.as_ref().map(|found| found.created.seq)), (2, Some(2)));
+}

@@ -16,11 +16,11 @@ pub(super) fn rows(
     projection: ProjectionId,
     lane: Lane,
     collections: &[&'static str],
-    after: Option<Cursor>,
+    after: Option<&Cursor>,
     limit: usize,
 ) -> rusqlite::Result<RowPage<DocumentKey, Document>> {
     let (first, mut after) = match after {
-        Some(Cursor(Place::Document { collection, after })) => (collection, after),
+        Some(Cursor(Place::Document { collection, after })) => (*collection, *after),
         _ => (0, Position::START),
     };
     let mut rows = Vec::new();

@@ -124,7 +124,7 @@ impl SinkFile for DocumentsFile {
         after: Option<Cursor>,
         limit: usize,
     ) -> rusqlite::Result<RowPage<DocumentKey, Document>> {
-        super::collections::rows(connection, projection, lane, tables, after, limit)
+        super::collections::rows(connection, projection, lane, tables, after.as_ref(), limit)
     }
 
     fn drop_some(&mut self, projection: ProjectionId) -> rusqlite::Result<bool> {

@@ -66,6 +66,7 @@ enum Answer {
 }
 
 type SinkWriter<F> = Writer<Request<<F as SinkFile>::Change>, Result<Answer, String>>;
+type SinkJob<F> = Job<Request<<F as SinkFile>::Change>, Result<Answer, String>>;
 
 /// A sink in a folder.
 pub(super) struct EmbeddedSink<F: SinkFile> {
@@ -109,7 +110,7 @@ impl<F: SinkFile> EmbeddedSink<F> {
 }
 
 /// One transaction for all batches that wait, and one for each step of removing a view.
-fn write<F: SinkFile>(file: &mut F, jobs: Vec<Job<Request<F::Change>, Result<Answer, String>>>) {
+fn write<F: SinkFile>(file: &mut F, jobs: Vec<SinkJob<F>>) {
     let (mut batches, mut callers) = (Vec::new(), Vec::new());
     for (request, caller) in jobs {
         match request {

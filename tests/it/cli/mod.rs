@@ -7,6 +7,7 @@ mod moving;
 mod past;
 mod settings;
 mod up;
+mod verify;
 mod votes;
 
 use std::path::Path;
@@ -78,7 +79,12 @@ struct Up {
 impl Up {
     /// Starts it in a folder and waits until it says that it is ready.
     async fn start(folder: &Path) -> Self {
-        let mut command = cabildo(folder, &["up", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        Self::start_with(folder, &["--log", "warn"]).await
+    }
+
+    /// The same with more arguments.
+    async fn start_with(folder: &Path, more: &[&str]) -> Self {
+        let mut command = cabildo(folder, &[&["up", "--listen", "127.0.0.1:0"], more].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it is ready in time").unwrap();
