@@ -189,13 +189,6 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn verified(&self, projection: &'static str, rows: u64, divergent: u64) {
-        let of = Of { projection };
-        self.verify_rows.get_or_create(&of).inc_by(rows);
-        self.verify_divergent.get_or_create(&of).set(i64::try_from(divergent).unwrap_or(i64::MAX));
-        self.verify_timestamp.get_or_create(&of).set(micros_to_seconds(crate::now().micros()));
-    }
-
     pub(crate) fn applied(&self, projection: &'static str, events: usize, took: Duration, oldest: Option<Timestamp>) {
         let of = Of { projection };
         self.applied.get_or_create(&of).inc_by(events as u64);
@@ -277,6 +270,18 @@ impl Metrics {
             Some(events) => drop(self.building.get_or_create(&of).set(i64::try_from(events).unwrap_or(i64::MAX))),
             None => drop(self.building.remove(&of)),
         }
+    }
+
+    /// Rows that the background check has compared just now.
+    pub fn verifying(&self, projection: &'static str, rows: u64) {
+        self.verify_rows.get_or_create(&Of { projection }).inc_by(rows);
+    }
+
+    /// A background check came to its end: so many rows differed.
+    pub fn verified(&self, projection: &'static str, divergent: u64) {
+        let of = Of { projection };
+        self.verify_divergent.get_or_create(&of).set(i64::try_from(divergent).unwrap_or(i64::MAX));
+        self.verify_timestamp.get_or_create(&of).set(micros_to_seconds(crate::now().micros()));
     }
 }
 

@@ -201,51 +201,6 @@ fn route_of(path: &str) -> &'static str {
     }
 }
 
-/// The way of a request to its operation and back.
-async fn pass<S>(mut inner: S, gateway: Arc<Gateway>, request: Request<Incoming>) -> Result<Response<Body>, Infallible>
-where
-    S: Service<Request<Limited<Incoming>>, Response = Response<tower_http::body::UnsyncBoxBody<Bytes, BoxError>>>,
-    S::Error: Into<Infallible>,
-{
-    let begun = Instant::now();
-    let (mut parts, body) = request.into_parts();
-    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
-    let id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
-    if parts.method == Method::HEAD {
-        // hyper knows what was asked and sends no body.
-        parts.method = Method::GET;
-    }
-    let admitted = admit(&parts, gateway.loopback).and_then(|()| {
-        // warp would take an address with a slash too many for the one without.
-        if table::is_known(&path) { Ok(None) } else { elsewhere(&parts).map(Some) }
-    });
-    let mut response = match admitted {
-        Ok(Some(page)) => page.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()),
-        Ok(None) => {
-            let request = Request::from_parts(parts, Limited::new(body, BODY_BYTES_MAX));
-            let response = inner.call(request).await.map_err(Into::into)?;
-            response.map(BodyExt::boxed_unsync)
-        }
-        Err(problem) => problem.into_response().map(|body| body.map_err(Into::into).boxed_unsync()),
-    };
-    if response.extensions().get::<Unrouted>().is_some() {
-        let nowhere = table::nowhere(&method, &path);
-        response = nowhere.into_response().map(|body| body.map_err(Into::into).boxed_unsync());
-    }
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        gateway.metrics.refused(problem.kind().code);
-        let written = problem.write(&path, id.as_deref());
-        response = written.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync());
-    }
-    let headers = response.headers_mut();
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    let (status, took) = (response.status().as_u16(), begun.elapsed());
-    gateway.metrics.answered(route_of(&path), &method, status, took);
-    tracing::debug!(%method, path, status, ms = took.as_secs_f64() * 1e3, request_id = id, "answered");
-    Ok(response)
-}
-
 /// On a loopback address, keeps out what a browser would carry here from the pages of other sites: a foreign `Host`
 /// (DNS rebinding), and writes with a foreign `Origin` (some need no preflight). Who is not a browser sends neither.
 fn admit(parts: &Parts, loopback: bool) -> Result<(), Problem> {

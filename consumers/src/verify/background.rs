@@ -43,7 +43,10 @@ pub async fn check_now_and_then(
             let name = first.name;
             match check(first, &lanes, background, &ports, divergent, &shutdown).await {
                 _ if shutdown.is_cancelled() => return,
-                Ok(Some(checked)) => metrics.verified(name, checked.rows, divergent.iter().sum()),
+                Ok(Some(checked)) => {
+                    metrics.verifying(name, checked.rows);
+                    metrics.verified(name, divergent.iter().sum());
+                }
                 Ok(None) => {}
                 Err(error) => {
                     metrics.failed(name, "verify");

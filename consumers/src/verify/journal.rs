@@ -160,7 +160,12 @@ pub async fn verify_journal(
             match &mut against {
                 Some(Against::Export(events)) => {
                     while let Some(kept) = next.filter(|kept| kept.position < event.position) {
-                        checked.find(kept.lane, kept.position, Kind::Missing, "it is in the export, not in the journal");
+                        checked.find(
+                            kept.lane,
+                            kept.position,
+                            Kind::Missing,
+                            "it is in the export, not in the journal",
+                        );
                         next = take(events, &mut checked);
                     }
                     match next {

@@ -14,7 +14,7 @@ use cabildo_projections::{ALL, ProjectionId, fold_of};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Usage};
-use crate::moment::Moment;
+use cabildo_storage::Moment;
 use crate::output::Form;
 use crate::settings::{PlaceOptions, Settings, WorkerOptions};
 use shop::Shop;

@@ -44,7 +44,7 @@ pub(super) struct Held {
     pub(super) writes: Vec<String>,
     /// What was pushed to Live, as (stream, lines).
     pub(super) pushed: Vec<(String, String)>,
-    last: u64,
+    pub(super) last: u64,
 }
 
 #[derive(Clone)]
@@ -395,8 +395,9 @@ impl Held {
         }
         let mut stored = body.clone();
         for rule in stored["rules"].as_array_mut().unwrap() {
+            let condition = rule["condition"].clone();
             let queries = rule["data"].as_array_mut().unwrap();
-            assert!(queries.iter().any(|query| query["refId"] == rule["condition"]), "the condition is no query");
+            assert!(queries.iter().any(|query| query["refId"] == condition), "the condition is no query");
             for query in queries {
                 query["queryType"] = "".into();
                 assert!(query["model"]["intervalMs"].is_u64() && query["model"]["maxDataPoints"].is_u64());
