@@ -57,7 +57,9 @@ impl Row for Document {
     fn shown(&self) -> String {
         let Self { created, folded, lane, aggregate, kind, actor, time, text, body, .. } = self;
         let actor = actor.as_deref().unwrap_or("nobody");
-        format!("{body} (made at {created}, folded to {folded}, lane {lane}, {aggregate}, {kind}, by {actor}, at {time}, text {text:?})")
+        format!(
+            "{body} (made at {created}, folded to {folded}, lane {lane}, {aggregate}, {kind}, by {actor}, at {time}, text {text:?})"
+        )
     }
 }
 

@@ -179,7 +179,7 @@ pub(crate) async fn round<P: Projection>(shared: Arc<Shared<P>>, span: Span) -> 
 
 /// Where to read from: after the lowest watermark of the lanes that have something to come. A lane that is up to date does
 /// not hold the start back, however long ago its last event was.
-fn start(watermarks: &Watermarks, heads: &LaneHeads) -> Position {
+pub(crate) fn start(watermarks: &Watermarks, heads: &LaneHeads) -> Position {
     let behind = Lane::all().filter(|lane| heads[*lane] > watermarks[*lane]).map(|lane| watermarks[lane]).min();
     let head = heads.0.iter().copied().max().unwrap_or(0);
     Position::at(behind.unwrap_or(head))

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cabildo_events::limits::{RETRY_FIRST_MS, RETRY_LONGEST_MS};
-use cabildo_events::operation::{Command, Decided};
+use cabildo_events::limits::{RETRY_FIRST_MS, RETRY_LONGEST_MS, VIEW_CHECK_MS};
+use cabildo_events::operation::{Command, Decided, Stage, View};
 use cabildo_events::{Event, ProjectionName};
 use cabildo_projections::{Projection, ProjectionId};
 use cabildo_storage::{Journal, Views, Watermarks, operate};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Metrics;
 use crate::lane::Target;
 use crate::progress::Progress;
-use crate::runner::{Manner, Source, Span, round};
+use crate::runner::{Manner, Source, Span, round, start};
 use crate::worker::{Patience, Shared, SinkOf};
 
 /// Keeps up every view of a projection that is read, or was and may be again, and is made by this fold; until `shutdown`,
@@ -42,8 +43,11 @@ pub async fn keep_up<P: Projection>(
     let mut running = JoinSet::new();
     let mut stops: BTreeMap<u32, CancellationToken> = BTreeMap::new();
     let mut told = None;
+    let _watch = AbortOnDropHandle::new(tokio::spawn(watch_building(source.clone(), views.clone())));
     loop {
         let decided = views.of(name);
+        source.metrics.live_view(name, decided.live());
+        source.metrics.paused(name, decided.paused().is_some());
         let wanted: Vec<u32> = decided.kept_up(fold).collect();
         stops.retain(|version, stop| {
             let stays = wanted.contains(version);
@@ -83,6 +87,33 @@ pub async fn keep_up<P: Projection>(
         if let Err(error) = ended {
             tracing::error!(projection = name, %error, "a view's upkeep ended");
         }
+    }
+}
+
+/// Counts what views that are being built have yet to fold, now and then: their builder may be a process that nobody asks.
+async fn watch_building<P: Projection>(source: Source<P>, views: Views) {
+    let name = source.projection.name();
+    let mut every = tokio::time::interval(Duration::from_millis(VIEW_CHECK_MS));
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut known: Vec<u32> = Vec::new();
+    loop {
+        every.tick().await;
+        let decided = views.of(name);
+        let is_building = |(version, view): (&u32, &View)| (view.stage == Stage::Building).then_some(*version);
+        let building: Vec<u32> = decided.views().iter().filter_map(is_building).collect();
+        for version in known.iter().filter(|version| !building.contains(version)) {
+            source.metrics.building(name, *version, None);
+        }
+        for version in &building {
+            let stands = source.sink.watermarks(ProjectionId { name, version: *version }).await;
+            let heads = source.journal.lane_heads().await;
+            // What does not answer is reported by whoever works with it.
+            let (Ok(stands), Ok(heads)) = (stands, heads) else { continue };
+            let head = heads.0.iter().copied().max().unwrap_or(0);
+            let behind = head.saturating_sub(start(&stands, &heads).seq);
+            source.metrics.building(name, *version, Some(behind));
+        }
+        known = building;
     }
 }
 

@@ -121,6 +121,7 @@ impl<P: Projection> Shared<P> {
         let parked = self.persist("read parked events", || self.journal.parked(id.name, id.version)).await?;
         if self.is_live() {
             self.metrics.parked(id.name, parked.len());
+            self.metrics.parked_oldest(id.name, parked.iter().map(|parked| parked.parked).min());
         }
         let mut lanes: BTreeMap<Lane, Held> = BTreeMap::new();
         for (aggregate, first) in held_by(&self.target, &parked) {

@@ -73,8 +73,8 @@ pub(crate) fn fold_of_live(decided: &Decided) -> Option<u32> {
 }
 
 /// The fold of this build.
-pub(crate) fn fold_here(_projection: &str) -> Option<u32> {
-    Some(1)
+pub(crate) fn fold_here(projection: &str) -> Option<u32> {
+    cabildo_projections::fold_of(projection)
 }
 
 /// A row that is not as the journal makes it.
