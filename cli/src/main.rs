@@ -7,7 +7,6 @@ mod commands;
 mod connect;
 mod exit;
 mod logging;
-mod moment;
 mod operation;
 mod output;
 mod registry;

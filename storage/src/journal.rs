@@ -197,6 +197,11 @@ pub trait Journal: Send + Sync + 'static {
     /// The ruled events of an aggregate, in order, at least as new as every append acknowledged before the call.
     async fn ruled(&self, aggregate: &Aggregate) -> Result<Page, ReadError>;
 
+    /// Every event of an aggregate, ruled and free, after a position up to and including another, in order; then the stream
+    /// ends. What comes after the head is not waited for. What it costs grows with the events of the aggregate's lane in that
+    /// range (embedded), or of the aggregate (JetStream), not with the journal.
+    async fn of(&self, aggregate: &Aggregate, after: Position, until: Position) -> Result<Pages, ReadError>;
+
     /// Sets events aside. The same event of the same projection and version again is the first.
     async fn park(&self, parked: Vec<Parked>) -> Result<(), ReadError>;
 

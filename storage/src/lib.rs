@@ -16,6 +16,7 @@ mod jetstream;
 mod journal;
 pub mod lag;
 mod live;
+mod moment;
 mod mongo;
 mod redis;
 mod sink;
@@ -30,6 +31,7 @@ pub use journal::{
     Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
 };
 pub use live::Live;
+pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use sink::{
     Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink,
     SinkError, Watermarks,

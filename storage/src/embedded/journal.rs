@@ -232,27 +232,16 @@ impl Journal for EmbeddedJournal {
     }
 
     async fn read(&self, after: Position, until: Position) -> Result<Pages, ReadError> {
-        let (sender, receiver) = mpsc::channel(2);
-        let readers = self.readers.clone();
-        tokio::spawn(async move {
-            let mut after = after;
-            while after < until && !sender.is_closed() {
-                match next_page(&readers, after, until).await {
-                    Ok(page) => {
-                        let Some(last) = page.last() else { return };
-                        after = last.position;
-                        if sender.send(Ok(page)).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(error) => {
-                        let _ = sender.send(Err(error)).await;
-                        return;
-                    }
-                }
-            }
-        });
-        Ok(ReceiverStream::new(receiver).boxed())
+        Ok(pages(self.readers.clone(), after, until, |connection, after, until| {
+            journal_file::read(connection, after, until, READ_PAGE_EVENTS)
+        }))
+    }
+
+    async fn of(&self, aggregate: &Aggregate, after: Position, until: Position) -> Result<Pages, ReadError> {
+        let aggregate = aggregate.clone();
+        Ok(pages(self.readers.clone(), after, until, move |connection, after, until| {
+            journal_file::of(connection, &aggregate, after, until, READ_PAGE_EVENTS)
+        }))
     }
 
     async fn follow(&self, after: Position) -> Result<Pages, ReadError> {
@@ -312,6 +301,36 @@ impl Journal for EmbeddedJournal {
             ("durability".to_owned(), self.durability().name().to_owned()),
         ])
     }
+}
+
+/// Pages of what a query finds after a sequence, up to and including another, until it finds no more.
+fn pages(
+    readers: Readers,
+    after: Position,
+    until: Position,
+    read: impl Fn(&rusqlite::Connection, u64, u64) -> rusqlite::Result<Page> + Clone + Send + 'static,
+) -> Pages {
+    let (sender, receiver) = mpsc::channel(2);
+    tokio::spawn(async move {
+        let mut after = after;
+        while after < until && !sender.is_closed() {
+            let read = read.clone();
+            let page = readers.run(move |connection| read(connection, after.seq, until.seq)).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    let _ = sender.send(Err(ReadError::Unavailable(error))).await;
+                    return;
+                }
+            };
+            let Some(last) = page.last() else { return };
+            after = last.position;
+            if sender.send(Ok(page)).await.is_err() {
+                return;
+            }
+        }
+    });
+    ReceiverStream::new(receiver).boxed()
 }
 
 async fn next_page(readers: &Readers, after: Position, until: Position) -> Result<Page, ReadError> {

@@ -63,7 +63,7 @@ impl Follower {
     async fn catch_up(&mut self) -> Result<(), ReadError> {
         let head = head(&self.stream).await?;
         if head > self.after {
-            self.catching_up = Some(Pull::begin(self.link.clone(), &self.name, ALL, self.after, head).await?);
+            self.catching_up = Some(Pull::begin(self.link.clone(), &self.name, &[ALL], self.after, head).await?);
         }
         Ok(())
     }

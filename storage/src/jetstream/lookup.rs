@@ -49,16 +49,20 @@ pub(super) async fn last_of(stream: &Stream<()>, subject: &str) -> Result<u64, R
     Ok(last.map_or(0, |message| message.sequence))
 }
 
-/// The sequence of the first message under a subject at or after another.
+/// The sequence of the first message under one of the subjects at or after another.
 pub(super) async fn next_sequence(
     context: &Context,
     stream: &str,
-    subject: &str,
+    subjects: &[String],
     from: u64,
 ) -> Result<Option<u64>, ReadError> {
     let stream = context.get_stream_no_info(stream).await.map_err(unavailable)?;
-    let next = answer(stream.raw_message_builder().sequence(from).next_by_subject(subject)).await?;
-    Ok(next.map(|message| message.sequence))
+    let mut next: Option<u64> = None;
+    for subject in subjects {
+        let found = answer(stream.raw_message_builder().sequence(from).next_by_subject(subject)).await?;
+        next = [next, found.map(|message| message.sequence)].into_iter().flatten().min();
+    }
+    Ok(next)
 }
 
 /// The events under a ruled subject after a sequence, in order.
@@ -72,7 +76,7 @@ pub(super) async fn ruled_after(journal: &JetStream, subject: &str, after: u64) 
         page.push(from_stream(message));
     }
     if after < last {
-        let mut pull = Pull::begin(journal.reads.clone(), &journal.name, subject, after, last).await?;
+        let mut pull = Pull::begin(journal.reads.clone(), &journal.name, &[subject], after, last).await?;
         loop {
             let delivered = pull.next().await?;
             if delivered.is_empty() {

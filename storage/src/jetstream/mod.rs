@@ -104,6 +104,10 @@ impl Journal for JetStream {
         read::read(self.reads.clone(), self.name.clone(), after, until).await
     }
 
+    async fn of(&self, aggregate: &Aggregate, after: Position, until: Position) -> Result<Pages, ReadError> {
+        read::of(self, aggregate, after, until).await
+    }
+
     async fn follow(&self, after: Position) -> Result<Pages, ReadError> {
         follow::follow(self.reads.clone(), self.name.clone(), after).await
     }

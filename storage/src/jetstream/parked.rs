@@ -62,7 +62,7 @@ pub(super) async fn parked(journal: &JetStream, projection: &str, version: u32) 
     if until == 0 {
         return Ok(found);
     }
-    let mut pull = Pull::begin(journal.reads.clone(), &journal.parked, &subjects, 0, until).await?;
+    let mut pull = Pull::begin(journal.reads.clone(), &journal.parked, &[&subjects], 0, until).await?;
     loop {
         let delivered = pull.next().await?;
         if delivered.is_empty() {

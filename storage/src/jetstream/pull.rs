@@ -37,7 +37,7 @@ pub(super) struct Pull {
     /// Where it is asked for more.
     ask: String,
     stream: String,
-    filter: String,
+    filters: Vec<String>,
     consumer: String,
     /// Asked for and not delivered yet.
     outstanding: usize,
@@ -56,11 +56,11 @@ const READ_LOOKS: usize = 4;
 const HALF_WINDOW_EVENTS: usize = READ_WINDOW_EVENTS / 2;
 
 impl Pull {
-    /// Begins to read what matches `filter` after a sequence up to and including another, which must be there (or gone).
+    /// Begins to read what matches one of the filters after a sequence up to and including another, which must be there (or gone).
     pub(super) async fn begin(
         link: Link,
         stream: &str,
-        filter: &str,
+        filters: &[&str],
         after: u64,
         until: u64,
     ) -> Result<Self, ReadError> {
@@ -68,7 +68,9 @@ impl Pull {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
             ack_policy: AckPolicy::None,
-            filter_subject: filter.to_owned(),
+            // A list is for two and more: servers differ in what they make of a list of one.
+            filter_subject: if let [filter] = filters { (*filter).to_owned() } else { String::new() },
+            filter_subjects: if filters.len() > 1 { filters.iter().map(ToString::to_string).collect() } else { vec![] },
             inactive_threshold: Duration::from_secs(READ_ABANDONED_S),
             num_replicas: 1,
             memory_storage: true,
@@ -79,7 +81,7 @@ impl Pull {
         let inbox = link.client.new_inbox();
         let subscriber = link.client.subscribe(inbox.clone()).await.map_err(unavailable)?;
         let ask = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}");
-        let (stream, filter) = (stream.to_owned(), filter.to_owned());
+        let (stream, filters) = (stream.to_owned(), filters.iter().map(ToString::to_string).collect());
         let mut pull = Self {
             link,
             loss,
@@ -87,7 +89,7 @@ impl Pull {
             inbox,
             ask,
             stream,
-            filter,
+            filters,
             consumer,
             outstanding: 0,
             starved: false,
@@ -116,7 +118,7 @@ impl Pull {
                     return Err(ReadError::Unavailable("an ordered read got nothing for too long".to_owned()));
                 }
                 // Not there any more, if somebody removed it against the stream's rules: then this is the end.
-                Err(_) => match next_sequence(&self.link.context, &self.stream, &self.filter, self.after + 1).await? {
+                Err(_) => match next_sequence(&self.link.context, &self.stream, &self.filters, self.after + 1).await? {
                     Some(next) if next <= self.until => {}
                     _ => self.after = self.until,
                 },

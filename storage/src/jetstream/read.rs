@@ -1,12 +1,13 @@
 //! Reading a range of events.
 
-use cabildo_events::Position;
+use cabildo_events::{Aggregate, Position};
 use futures::StreamExt;
 use futures::stream;
 
+use super::JetStream;
 use super::convert::recorded;
 use super::link::Link;
-use super::lookup::{head, unavailable};
+use super::lookup::{head, last_of, unavailable};
 use super::pull::{Delivered, Pull};
 use crate::{Page, Pages, ReadError};
 
@@ -20,8 +21,29 @@ pub(super) async fn read(link: Link, stream: String, after: Position, until: Pos
     if until <= after.seq {
         return Ok(stream::empty().boxed());
     }
-    let pull = Pull::begin(link, &stream, ALL, after.seq, until).await?;
-    Ok(stream::unfold(Some(pull), |pull| async {
+    Ok(pages(Pull::begin(link, &stream, &[ALL], after.seq, until).await?))
+}
+
+/// Every event of an aggregate in a range: both its subjects, in the stream's order.
+pub(super) async fn of(
+    journal: &JetStream,
+    aggregate: &Aggregate,
+    after: Position,
+    until: Position,
+) -> Result<Pages, ReadError> {
+    let (ruled, free) = (aggregate.ruled_subject(), aggregate.free_subject());
+    let (last_ruled, last_free) =
+        futures::try_join!(last_of(&journal.stream, &ruled), last_of(&journal.stream, &free))?;
+    // What comes after its last event is not waited for.
+    let until = until.seq.min(last_ruled.max(last_free));
+    if until <= after.seq {
+        return Ok(stream::empty().boxed());
+    }
+    Ok(pages(Pull::begin(journal.reads.clone(), &journal.name, &[&ruled, &free], after.seq, until).await?))
+}
+
+fn pages(pull: Pull) -> Pages {
+    stream::unfold(Some(pull), |pull| async {
         let mut pull = pull?;
         match pull.next().await {
             Ok(delivered) if delivered.is_empty() => None,
@@ -29,7 +51,7 @@ pub(super) async fn read(link: Link, stream: String, after: Position, until: Pos
             Err(error) => Some((Err(error), None)),
         }
     })
-    .boxed())
+    .boxed()
 }
 
 /// Reads what was delivered as events.

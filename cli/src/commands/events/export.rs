@@ -3,12 +3,11 @@
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use cabildo_events::{Position, wire};
-use cabildo_storage::Journal;
+use cabildo_storage::{Journal, Moment};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Exit;
-use crate::moment::Moment;
 use crate::output;
 use crate::settings::{JournalOptions, Settings};
 

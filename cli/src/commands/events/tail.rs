@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use cabildo_events::limits::{READ_PAGE_EVENTS, RETRY_LONGEST_MS};
 use cabildo_events::{Aggregate, Position, Recorded};
-use cabildo_storage::{Journal, ReadError};
+use cabildo_storage::{Journal, Moment, ReadError};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::print::{self, EventForm};
 use crate::exit::Exit;
-use crate::moment::Moment;
 use crate::output;
 use crate::settings::{JournalOptions, Settings};
 

@@ -1,6 +1,7 @@
 //! Expectations, and what is known about aggregates and lanes.
 
-use cabildo_events::{Aggregate, Lane, PollId};
+use cabildo_events::{Aggregate, Lane, PollId, Position, Recorded};
+use futures::StreamExt;
 use futures::future::join_all;
 
 use super::{Fixture, accepted, accepted_one, append, free, ids, read_all, room, ruled};
@@ -109,6 +110,56 @@ pub async fn ruled_is_as_new_as_the_last_acknowledgement(fixture: &dyn Fixture) 
         })
     });
     join_all(askers).await.into_iter().for_each(Result::unwrap);
+}
+
+/// Every event of an aggregate, ruled and free, in any range; none of another, also of the same lane.
+pub async fn all_events_of_one_aggregate_come_in_order(fixture: &dyn Fixture) {
+    let journal = fixture.open().await;
+    let hall = room("hall");
+    assert!(of(&*journal, &hall, 0, u64::MAX).await.is_empty());
+    let neighbour = (0..).map(|number| room(&format!("room {number}"))).find(|other| other.lane() == hall.lane()).unwrap();
+    let (mut last, mut others) = ([0; 2], 0);
+    for round in 0..3 {
+        for (place, last) in [&hall, &neighbour].into_iter().zip(&mut last) {
+            *last = accepted_one(&*journal, ruled(place, *last)).await.position.seq;
+        }
+        // More than one page, between events of the lane and of others.
+        let batch = (0..999).map(|number| free([&hall, &neighbour, &room("yard")][number % 3], round * 999 + number));
+        others += 666;
+        accepted(&*journal, batch.collect()).await;
+    }
+    let all = read_all(&*journal).await;
+    let expected = |after: u64, until: u64| {
+        let of_it = |event: &&Recorded| event.aggregate() == Some(&hall) && (after + 1..=until).contains(&event.position.seq);
+        all.iter().filter(of_it).cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(expected(0, u64::MAX - 1).len(), all.len() - others - 3);
+    let seqs: Vec<u64> = expected(0, u64::MAX - 1).iter().map(|event| event.position.seq).collect();
+    let (first, middle, end) = (seqs[0], seqs[seqs.len() / 2], seqs[seqs.len() - 1]);
+    for (after, until) in
+        [(0, u64::MAX), (0, first), (first, middle), (middle - 1, middle), (middle, end), (0, 0), (end, u64::MAX), (middle, first)]
+    {
+        let found = of(&*journal, &hall, after, until).await;
+        assert_eq!(found, expected(after, until.min(u64::MAX - 1)), "after {after} until {until}");
+    }
+    assert!(of(&*journal, &room("ha"), 0, u64::MAX).await.is_empty());
+    // What was acknowledged is in the next answer.
+    let event = free(&hall, 9_999);
+    let position = accepted_one(&*journal, event.clone()).await.position;
+    assert_eq!(ids(&of(&*journal, &hall, end, u64::MAX).await), [event.envelope.id]);
+    let journal = fixture.restart(journal).await;
+    assert_eq!(of(&*journal, &hall, 0, position.seq).await.len(), seqs.len() + 1);
+}
+
+async fn of(journal: &dyn Journal, aggregate: &Aggregate, after: u64, until: u64) -> Vec<Recorded> {
+    let mut pages = journal.of(aggregate, Position::at(after), Position::at(until)).await.expect("a read begins");
+    let mut events = Vec::new();
+    while let Some(page) = tokio::time::timeout(super::PATIENCE, pages.next()).await.expect("a read goes on") {
+        let page = page.expect("a page");
+        assert!(!page.is_empty(), "pages are never empty");
+        events.extend(page);
+    }
+    events
 }
 
 /// The head and the lanes' heads contain every append that was acknowledged before the question.

@@ -74,6 +74,7 @@ macro_rules! journal_conformance {
             a_free_event_leaves_the_expectation_alone
             ruled_shows_the_ruled_events_of_one_aggregate
             ruled_is_as_new_as_the_last_acknowledgement
+            all_events_of_one_aggregate_come_in_order
             heads_are_as_new_as_the_last_acknowledgement
             a_range_ends_where_it_was_asked_to
             a_long_range_comes_whole_and_in_order

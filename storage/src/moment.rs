@@ -3,12 +3,13 @@
 use std::str::FromStr;
 
 use cabildo_events::{Position, Recorded, Timestamp};
-use cabildo_storage::{Journal, ReadError};
 use futures::StreamExt;
+
+use crate::{Journal, ReadError};
 
 /// A place in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Moment {
+pub enum Moment {
     /// Before the first event.
     Begin,
     /// After the last event.
@@ -21,13 +22,18 @@ pub(crate) enum Moment {
     Time(Timestamp),
 }
 
-/// What `--from` and `--to` take.
-pub(crate) const MOMENTS: &str = "begin, end, a position (0-12), a time (2026-11-21T10:00Z) or how long ago (-5m)";
+/// How a [`Moment`] is written.
+pub const MOMENTS: &str = "begin, end, a position (0-12), a time (2026-11-21T10:00Z) or how long ago (-5m)";
+
+/// The text names no place in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no place in the journal: use {MOMENTS}")]
+pub struct BadMoment(String);
 
 impl FromStr for Moment {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no place in the journal: use {MOMENTS}");
+    type Err = BadMoment;
+    fn from_str(text: &str) -> Result<Self, BadMoment> {
+        let bad = || BadMoment(text.chars().take(60).collect());
         match text {
             "begin" => return Ok(Self::Begin),
             "end" => return Ok(Self::End),
@@ -59,9 +65,33 @@ fn ago(span: &str) -> Option<i64> {
     number.checked_mul(seconds)?.checked_mul(1_000_000)
 }
 
+/// There is nothing yet at this place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotYet {
+    /// A position past the last event.
+    #[error("{wanted} is past the last event, which is at {head}")]
+    Position {
+        /// What was asked for.
+        wanted: Position,
+        /// Where the journal ends.
+        head: Position,
+    },
+    /// A time to come.
+    #[error("{wanted} is still to come: it is {now}")]
+    Time {
+        /// What was asked for.
+        wanted: Timestamp,
+        /// What time it is, by the later of the clocks of this machine and of the journal.
+        now: Timestamp,
+    },
+}
+
 impl Moment {
     /// The position after which reading begins, so that the first event is the one at this place, or the next.
-    pub(crate) async fn start(self, journal: &dyn Journal, head: Position) -> Result<Position, ReadError> {
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn start(self, journal: &dyn Journal, head: Position) -> Result<Position, ReadError> {
         match self {
             Self::Begin => Ok(Position::START),
             Self::End => Ok(head),
@@ -71,15 +101,39 @@ impl Moment {
         }
     }
 
-    /// The last position to read: up to and including an event, or up to a time.
-    pub(crate) async fn end(self, journal: &dyn Journal, head: Position) -> Result<Position, ReadError> {
+    /// The last position to read: up to and including an event, or up to a time, which is not included.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn end(self, journal: &dyn Journal, head: Position) -> Result<Position, ReadError> {
         match self {
-            Self::Begin => Ok(Position::START),
-            Self::End => Ok(head),
             Self::At(position) => Ok(position.min(head)),
-            Self::Ago(micros) => last_before(journal, head, ago_from_now(micros)).await,
-            Self::Time(time) => last_before(journal, head, time).await,
+            Self::Begin | Self::End | Self::Ago(_) | Self::Time(_) => self.start(journal, head).await,
         }
+    }
+
+    /// The position of the last event that had happened by then: that one, or the last that the journal had stored by the
+    /// end of that microsecond.
+    ///
+    /// # Errors
+    /// When the journal cannot be read; inside, when it is still to come.
+    pub async fn as_of(self, journal: &dyn Journal, head: Position) -> Result<Result<Position, NotYet>, ReadError> {
+        let time = match self {
+            Self::Begin | Self::End => return self.start(journal, head).await.map(Ok),
+            Self::At(wanted) if wanted > head => return Ok(Err(NotYet::Position { wanted, head })),
+            Self::At(position) => return Ok(Ok(position)),
+            Self::Ago(micros) => ago_from_now(micros),
+            Self::Time(time) => time,
+        };
+        let now = Timestamp::from(jiff::Timestamp::now());
+        if time > now {
+            let stored = journal.get(head).await?.map_or(now, |last| last.recorded.max(now));
+            if time > stored {
+                return Ok(Err(NotYet::Time { wanted: time, now: stored }));
+            }
+        }
+        let next = Timestamp::from_micros(time.micros().saturating_add(1));
+        last_before(journal, head, next).await.map(Ok)
     }
 }
 
