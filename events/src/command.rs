@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity, operation, poll,
+    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity, operation, poll,
     task,
 };
 
@@ -147,6 +147,22 @@ impl State {
             | Event::ProjectionResumed(_) => self.projections.evolve(event),
             Event::MessagePosted(_) | Event::MessageEdited(_) | Event::MessageDeleted(_) | Event::BallotCast(_) => {}
         }
+    }
+
+    /// What it says of the aggregate of a context, as JSON; null if there is no such thing yet.
+    #[must_use]
+    pub fn shown(&self, context: Context) -> serde_json::Value {
+        let shown = match context {
+            Context::Chat => self.room.opened().map(serde_json::to_value),
+            Context::Poll => self.poll.opened().map(|_| serde_json::to_value(&self.poll)),
+            Context::Task => self.list.is_opened().then(|| serde_json::to_value(&self.list)),
+            Context::Identity => self.person.holder().map(|_| serde_json::to_value(&self.person)),
+            Context::Operation => {
+                self.projections.is_decided().then(|| serde_json::to_value(&self.projections))
+            }
+        };
+        // Structs of texts and numbers: nothing in them can fail to serialize.
+        shown.and_then(Result::ok).unwrap_or_default()
     }
 
     /// The poll, as its ruled events left it.

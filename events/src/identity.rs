@@ -32,12 +32,16 @@ pub enum Command {
 }
 
 /// Who has a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Person {
     holder: Option<UserId>,
 }
 
 impl Person {
+    pub(crate) const fn holder(&self) -> Option<UserId> {
+        self.holder
+    }
+
     pub(crate) fn evolve(&mut self, event: &Event) {
         match event {
             Event::UserRegistered(UserRegistered { user, .. }) | Event::GuestAdmitted(GuestAdmitted { user, .. }) => {

@@ -80,6 +80,18 @@ pub const PULSE_KINDS_MAX: usize = 64;
 pub const LIVE_QUEUE_PAGES_MAX: usize = 256;
 /// Aggregates whose state a gateway keeps at hand; the one unused for longest goes first.
 pub const STATES_CACHED_MAX: usize = 10_000;
+/// Memory for the tallies of the past that a gateway keeps at hand, in bytes; the poll unused for longest goes first, and is
+/// folded again when it is asked for. A million ballots take some 100 MB.
+pub const HISTORIES_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Polls whose past is folded at once in one gateway; further ones wait.
+pub const HISTORY_FOLDS_MAX: usize = 2;
+/// Events of a poll between two tables that are kept of its past: a tally of any moment folds so many at most, until there are
+/// [`HISTORY_MARKS_MAX`] tables.
+pub const HISTORY_SPACING_EVENTS: usize = 16_384;
+/// Most tables kept of one poll's past; past it every other one goes, and the distance doubles.
+pub const HISTORY_MARKS_MAX: usize = 256;
+/// Options shown of a poll right before and after one of its events; the others are left out.
+pub const STATE_OPTIONS_MAX: usize = 50;
 /// Longest time that a histogram of events spans, in hours; more asked for is 422.
 pub const HITS_HOURS_MAX: i64 = 168;
 /// Most buckets of a histogram of events; more asked for is 422: take a larger step.

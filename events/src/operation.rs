@@ -121,7 +121,8 @@ pub enum Command {
 }
 
 /// What a view is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// It is being built; its builder keeps it up.
     Building,
@@ -147,7 +148,7 @@ impl Stage {
 }
 
 /// A view of a projection, as the record knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct View {
     /// The fold that builds it and keeps it up.
     pub fold: u32,
@@ -158,14 +159,17 @@ pub struct View {
 }
 
 /// What operators have decided about one projection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Decided {
     views: BTreeMap<u32, View>,
     live: u32,
+    #[serde(skip)]
     before: Vec<u32>,
+    #[serde(skip)]
     highest: u32,
     discarded: BTreeMap<Position, Reason>,
     paused: Option<Reason>,
+    #[serde(skip)]
     mended: u64,
 }
 
@@ -251,7 +255,8 @@ impl Decided {
 }
 
 /// What operators have decided, by projection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Projections {
     by_name: BTreeMap<ProjectionName, Decided>,
 }
@@ -265,6 +270,11 @@ impl Projections {
 
     fn get(&self, projection: &str) -> Option<&Decided> {
         self.by_name.iter().find(|(name, _)| name.as_str() == projection).map(|(_, decided)| decided)
+    }
+
+    /// Whether anything was decided.
+    pub(crate) fn is_decided(&self) -> bool {
+        !self.by_name.is_empty()
     }
 
     /// Applies one event.

@@ -46,7 +46,7 @@ pub enum Command {
 }
 
 /// A poll, as its ruled events left it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Poll {
     opened: Option<PollOpened>,
     closed: bool,

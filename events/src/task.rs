@@ -71,7 +71,7 @@ pub enum Command {
 }
 
 /// A task as its events left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Task {
     /// What there is to do.
     pub title: TaskTitle,
@@ -80,13 +80,18 @@ pub struct Task {
 }
 
 /// A list, as its events left it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct List {
+    #[serde(skip)]
     opened: bool,
     tasks: BTreeMap<TaskId, Task>,
 }
 
 impl List {
+    pub(crate) const fn is_opened(&self) -> bool {
+        self.opened
+    }
+
     pub(crate) fn evolve(&mut self, event: &Event) {
         match event {
             Event::ListOpened(_) => self.opened = true,

@@ -15,6 +15,9 @@ pub(crate) const POSITION: HeaderName = HeaderName::from_static("cabildo-positio
 /// `true` if the view had not reached `Cabildo-Min-Position` in time.
 pub(crate) const STALE: HeaderName = HeaderName::from_static("cabildo-stale");
 
+/// The event right after which things were as the answer says.
+pub(crate) const AS_OF: HeaderName = HeaderName::from_static("cabildo-as-of");
+
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An operation's outcome as the response that the edge finishes.
@@ -68,6 +71,11 @@ pub(crate) fn mark(response: &mut Response, watermark: Option<u64>, fresh: bool)
     if !fresh {
         put(response, STALE, "true");
     }
+}
+
+/// Says as of which event an answer about the past is.
+pub(crate) fn mark_as_of(response: &mut Response, at: Position) {
+    put(response, AS_OF, &at.to_string());
 }
 
 /// `Link` headers (RFC 8288): the pages before and after.

@@ -87,6 +87,7 @@ fn cors(loopback: bool) -> CorsLayer {
         .expose_headers([
             crate::answer::POSITION,
             crate::answer::STALE,
+            crate::answer::AS_OF,
             header::RETRY_AFTER,
             header::LINK,
             header::LOCATION,

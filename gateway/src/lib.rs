@@ -18,6 +18,8 @@ mod body;
 mod call;
 mod edge;
 mod fresh;
+mod histories;
+mod lookback;
 mod metrics;
 mod openapi;
 mod params;
@@ -95,6 +97,7 @@ pub(crate) struct Gateway {
     pub(crate) listeners: Arc<Semaphore>,
     pub(crate) tallies: tallies::Tallies,
     pub(crate) pulse: pulse::Pulse,
+    pub(crate) histories: histories::Histories,
     /// Whether only this machine can reach it: then the gateway answers to loopback names only.
     pub(crate) loopback: bool,
 }
@@ -118,6 +121,7 @@ pub async fn run(
     let gateway = Arc::new(Gateway {
         tallies: tallies::Tallies::new(ports.clone()),
         pulse: pulse::Pulse::new(ports.clone(), metrics.clone()),
+        histories: histories::Histories::new(),
         ports,
         config,
         metrics,

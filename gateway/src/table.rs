@@ -43,7 +43,8 @@ const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 const WRITE: &[&str] = &["Idempotency-Key", "traceparent"];
 const READ: &[&str] = &["Cabildo-Min-Position"];
-const PAGE: &[&str] = &["before", "after", "limit"];
+const PAGE: &[&str] = &["before", "after", "limit", "at"];
+const AT: &[&str] = &["at"];
 
 macro_rules! operations {
     ($($method:literal $route:literal $id:ident $summary:literal
@@ -62,7 +63,7 @@ operations! {
     "GET" "/api/v1/rooms" list_rooms "List rooms, in the order they were opened"
         query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Rooms"))]); problems &[];
     "GET" "/api/v1/rooms/{room}" get_room "Read a room"
-        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Room"))]); problems &[404];
+        query AT; headers READ; body None; answers(200, &[(JSON, Some("Room"))]); problems &[404];
     "POST" "/api/v1/rooms/{room}/messages" post_message "Say something"
         query &[]; headers WRITE; body Some("PostMessage"); answers(201, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
     "GET" "/api/v1/rooms/{room}/messages" list_messages "Read messages, oldest first; without `before` and `after`, the newest page"
@@ -76,13 +77,13 @@ operations! {
     "GET" "/api/v1/polls" list_polls "List polls, in the order of their ids"
         query &["after", "limit"]; headers READ; body None; answers(200, &[(JSON, Some("Polls"))]); problems &[];
     "GET" "/api/v1/polls/{poll}" get_poll "Read a poll"
-        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Poll"))]); problems &[404];
+        query AT; headers READ; body None; answers(200, &[(JSON, Some("Poll"))]); problems &[404];
     "PUT" "/api/v1/polls/{poll}/ballots/{voter}" cast_ballot "Cast a ballot; a voter's last one counts"
         query &[]; headers WRITE; body Some("CastBallot"); answers(200, &[(JSON, Some("BallotWritten"))]); problems &[404, 409];
     "POST" "/api/v1/polls/{poll}/close" close_poll "Close a poll: later ballots do not count"
         query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("PollWritten"))]); problems &[404, 409];
     "GET" "/api/v1/polls/{poll}/tally" get_tally "Read the tally, or watch it with `Accept: text/event-stream`"
-        query &[]; headers READ; body None;
+        query AT; headers READ; body None;
         answers(200, &[(JSON, Some("Tally")), (EVENT_STREAM, None)]); problems &[404];
     "GET" "/api/v1/events" search_events "Search the record; with `Accept: application/x-ndjson`, one event a line and without `limit` all of them"
         query &["type", "aggregate", "actor", "since", "until", "q", "before", "after", "order", "limit"]; headers READ; body None;
@@ -97,6 +98,8 @@ operations! {
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Projections"))]); problems &[];
     "GET" "/api/v1/pulse" get_pulse "Read how the journal moves, or watch it with `Accept: text/event-stream`: at most five pulses a second"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Pulse")), (EVENT_STREAM, None)]); problems &[];
+    "GET" "/api/v1/events/{position}/state" get_event_state "Read an event's aggregate right before and right after it"
+        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("EventState"))]); problems &[404];
     "GET" "/api/v1/time" get_time "Read the gateway's clock"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
     "GET" "/api/v1/openapi.json" get_openapi "Read this document"

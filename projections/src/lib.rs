@@ -7,12 +7,14 @@
 pub mod activity;
 mod cells;
 mod documents;
+mod history;
 pub mod record;
 pub mod rooms;
 pub mod tally;
 
 pub use cells::{Cell, CellChange, Cells};
 pub use documents::{Document, DocumentChange, DocumentKey, Documents};
+pub use history::History;
 
 use cabildo_events::{DecodeError, Position, Recorded};
 

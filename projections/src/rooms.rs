@@ -4,7 +4,7 @@ use cabildo_events::{Context, Event, Lane, MessageId, Position, Recorded, Timest
 use serde::{Deserialize, Serialize};
 
 use crate::tally::unreadable_in;
-use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Unfoldable};
+use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Rows, Unfoldable};
 
 /// Its name and version.
 pub const ID: ProjectionId = ProjectionId { name: "rooms", version: 1 };
@@ -203,6 +203,23 @@ fn rewrite(
         documents.put(Document { text: text.into(), body, ..found });
     }
     Ok(())
+}
+
+/// A document as some events leave it, which are all that there are of it up to a moment, in order. What cannot be folded, and
+/// what comes after it, does not count, as in the view.
+#[must_use]
+pub fn as_left_by(key: &DocumentKey, events: &[Recorded]) -> Option<Document> {
+    let mut documents = Documents::default();
+    documents.load(key.clone(), None);
+    for event in events {
+        documents.begin(event.position);
+        match Rooms.step(event) {
+            Ok(Some(step)) if step.key().as_ref() == Some(key) => Rooms.fold(step, &mut documents).ok()?,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+    }
+    documents.get(key).cloned()
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::Routes;
-use super::rooms::{Page, load, only};
+use super::rooms::{Page, by, load, only, room_then};
 use crate::call::{Call, call};
 use crate::params::{escape, segment};
 use crate::problem::{self, Problem};
-use crate::{Gateway, answer, body, fresh};
+use crate::{Gateway, answer, body, fresh, lookback};
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let read = gateway.config.patience.body_read;
@@ -140,19 +140,34 @@ async fn list(room: &str, call: Call) -> Result<Response, Problem> {
     let mut params = call.params()?;
     let limit = params.limit()?;
     let (after, before): (Option<Position>, Option<Position>) = (params.value("after")?, params.value("before")?);
-    params.finish(&["after", "before", "limit"])?;
+    let at = lookback::asked(&mut params)?;
+    params.finish(&["after", "before", "limit", "at"])?;
     // The room is read first: its watermark is no later than the messages.
     let view = call.gateway.ports.views.live(rooms::ID);
-    let (fresh, loaded) = load(&call, view, &room).await?;
-    let watermark = loaded.watermark;
-    only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
+    let (at, now) = match at {
+        Some(moment) => (Some(room_then(&call, &room, moment).await?.0), None),
+        None => {
+            let (fresh, loaded) = load(&call, view, &room).await?;
+            let watermark = loaded.watermark;
+            only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
+            (None, Some((watermark, fresh)))
+        }
+    };
     let order = if after.is_some() { Order::Oldest } else { Order::Newest };
     let aggregate = Some(Aggregate::room(&room));
-    let query = Query { aggregate, after, before, order, ..Query::of(view, MESSAGES, limit + 1) };
-    let page = Page::of(call.gateway.ports.documents.find(&query).await?.documents, order, limit);
+    let query = Query { aggregate, after, before: by(before, at), order, ..Query::of(view, MESSAGES, limit + 1) };
+    let mut page = Page::of(call.gateway.ports.documents.find(&query).await?.documents, order, limit);
+    if let Some(at) = at {
+        lookback::unfold(&call.gateway, &room, &mut page.documents, at).await?;
+    }
     let mut response = answer::json(&Messages { room: room.as_str(), messages: page.bodies()? })?;
     let address = format!("/api/v1/rooms/{}/messages", escape(room.as_str()));
-    answer::link(&mut response, &page.links(&address, limit));
-    answer::mark(&mut response, Some(watermark), fresh);
+    answer::link(&mut response, &page.links(&address, limit, at));
+    if let Some(at) = at {
+        answer::mark_as_of(&mut response, at);
+    }
+    if let Some((watermark, fresh)) = now {
+        answer::mark(&mut response, Some(watermark), fresh);
+    }
     Ok(response)
 }

@@ -7,6 +7,7 @@ mod operation;
 mod polls;
 mod pulse;
 mod rooms;
+mod state;
 mod tail;
 
 use std::convert::Infallible;
@@ -29,5 +30,7 @@ pub(crate) fn all(
     let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
     let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
+    let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().or(state::routes(gateway)).unify().boxed();
+    let operation = operation::routes(gateway);
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
 }

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cabildo_events::{Aggregate, Command, Facts, FieldName, FieldValue, OptionLabel, PollId, Question, VoterId, poll};
+use cabildo_events::{
+    Aggregate, Command, Facts, FieldName, FieldValue, OptionLabel, PollId, Position, Question, VoterId, poll,
+};
 use cabildo_projections::tally::{self, INDEX, INDEX_KEY};
+use cabildo_storage::Moment;
 use serde::{Deserialize, Serialize};
 use warp::Filter;
 use warp::reply::Response;
@@ -15,7 +18,7 @@ use crate::call::{Call, call};
 use crate::params::{escape, segment};
 use crate::problem::Problem;
 use crate::tallies::{self, State};
-use crate::{Gateway, answer, body, fresh, slug, sse};
+use crate::{Gateway, answer, body, fresh, lookback, slug, sse};
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let read = gateway.config.patience.body_read;
@@ -167,10 +170,46 @@ async fn list(call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-/// The poll's result, as fresh as the client asked for.
-async fn read(call: &Call, poll: &PollId, gateway: &Gateway) -> Result<(bool, u64, State), Problem> {
-    let lane = Aggregate::poll(poll).lane();
+/// A poll's result, and how it was read.
+struct Read {
+    state: State,
+    mark: Mark,
+}
+
+enum Mark {
+    /// As it is, at the view's watermark; whether that is as fresh as the client asked for.
+    Now(u64, bool),
+    /// As it was.
+    AsOf(Position),
+}
+
+impl Mark {
+    fn put(&self, response: &mut Response) {
+        match self {
+            Self::Now(watermark, fresh) => answer::mark(response, Some(*watermark), *fresh),
+            Self::AsOf(at) => answer::mark_as_of(response, *at),
+        }
+    }
+}
+
+/// The poll's result as it is, as fresh as the client asked for, or as it was.
+async fn read(call: &Call, poll: &PollId, at: Option<Moment>) -> Result<Read, Problem> {
+    let gateway = &call.gateway;
     let ports = &gateway.ports;
+    if let Some(moment) = at {
+        let at = lookback::as_of(call, moment).await?;
+        let [past] = gateway.histories.at(ports, poll, [at]).await?;
+        let Some(tally) = past.tally else {
+            // It may have been opened since.
+            let opened = ports.journal.ruled(&Aggregate::poll(poll)).await?.first().map(|event| event.position);
+            return Err(match opened {
+                Some(since) if since > at => lookback::not_yet("poll", poll, at, since),
+                _ => Problem::not_found("poll", poll),
+            });
+        };
+        return Ok(Read { state: State { tally, position: at }, mark: Mark::AsOf(at) });
+    }
+    let lane = Aggregate::poll(poll).lane();
     let view = ports.views.live(tally::ID);
     let fresh = match call.min_position()? {
         Some(min) => fresh::lane(&*ports.counters, view, lane, &*ports.journal, min).await?,
@@ -178,7 +217,7 @@ async fn read(call: &Call, poll: &PollId, gateway: &Gateway) -> Result<(bool, u6
     };
     let (watermark, state) = tallies::read(ports, view, poll, lane).await?;
     let state = state.ok_or_else(|| Problem::not_found("poll", poll))?;
-    Ok((fresh, watermark, state))
+    Ok(Read { state, mark: Mark::Now(watermark, fresh) })
 }
 
 #[derive(Serialize)]
@@ -196,8 +235,10 @@ struct Poll {
 
 async fn get(poll: &str, call: Call) -> Result<Response, Problem> {
     let poll: PollId = segment("poll", poll)?;
-    call.params()?.finish(&[])?;
-    let (fresh, watermark, State { tally, .. }) = read(&call, &poll, &call.gateway).await?;
+    let mut params = call.params()?;
+    let at = lookback::asked(&mut params)?;
+    params.finish(&["at"])?;
+    let Read { state: State { tally, .. }, mark } = read(&call, &poll, at).await?;
     let mut options: Vec<String> = tally.options.into_iter().map(|option| option.option).collect();
     options.sort_unstable();
     let mut response = answer::json(&Poll {
@@ -210,20 +251,26 @@ async fn get(poll: &str, call: Call) -> Result<Response, Problem> {
         closed: tally.closed,
         voters: tally.voters,
     })?;
-    answer::mark(&mut response, Some(watermark), fresh);
+    mark.put(&mut response);
     Ok(response)
 }
 
 async fn tally(poll: &str, call: Call) -> Result<Response, Problem> {
     let poll: PollId = segment("poll", poll)?;
-    call.params()?.finish(&[])?;
-    let (fresh, watermark, state) = read(&call, &poll, &call.gateway).await?;
-    let mut response = if call.asks_for(sse::MEDIA_TYPE) {
+    let mut params = call.params()?;
+    let at = lookback::asked(&mut params)?;
+    params.finish(&["at"])?;
+    let live = call.asks_for(sse::MEDIA_TYPE);
+    if live && at.is_some() {
+        return Err(Problem::bad_value("at", "a live stream shows what is: leave `at` out, or ask for JSON"));
+    }
+    let Read { state, mark } = read(&call, &poll, at).await?;
+    let mut response = if live {
         let place = sse::take_place(&call.gateway)?;
         sse::respond(&call.gateway, place, call.gateway.tallies.watch(&poll))
     } else {
         answer::json(&state)?
     };
-    answer::mark(&mut response, Some(watermark), fresh);
+    mark.put(&mut response);
     Ok(response)
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use cabildo_events::{Aggregate, Command, Facts, Position, Rejection, RoomId, RoomName, Topic, chat};
-use cabildo_projections::ProjectionId;
 use cabildo_projections::rooms::{self, ROOMS, room_key};
-use cabildo_storage::{CommandError, Loaded, Order, Query};
+use cabildo_projections::{Document, DocumentKey, ProjectionId};
+use cabildo_storage::{CommandError, Loaded, Moment, Order, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use warp::Filter;
@@ -15,7 +15,7 @@ use super::Routes;
 use crate::call::{Call, call};
 use crate::params::{escape, segment};
 use crate::problem::Problem;
-use crate::{Gateway, answer, body, fresh, slug};
+use crate::{Gateway, answer, body, fresh, lookback, slug};
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     let read = gateway.config.patience.body_read;
@@ -94,26 +94,46 @@ async fn list(call: Call) -> Result<Response, Problem> {
     let mut params = call.params()?;
     let limit = params.limit()?;
     let (after, before): (Option<Position>, Option<Position>) = (params.value("after")?, params.value("before")?);
-    params.finish(&["after", "before", "limit"])?;
+    let at = lookback::asked(&mut params)?;
+    params.finish(&["after", "before", "limit", "at"])?;
+    let at = match at {
+        Some(moment) => Some(lookback::as_of(&call, moment).await?),
+        None => None,
+    };
     let ports = &call.gateway.ports;
     let view = ports.views.live(rooms::ID);
-    let fresh = match call.min_position()? {
+    let fresh = match at.or(call.min_position()?) {
         Some(min) => fresh::every_lane(&*ports.documents, view, &*ports.journal, min).await?,
         None => true,
     };
-    // One more than asked for tells whether there is another page.
+    if at.is_some() && !fresh {
+        return Err(lookback::behind());
+    }
+    // One more than asked for tells whether there is another page. A room does not change: those of then are those that were
+    // opened by then.
     let order = if before.is_some() && after.is_none() { Order::Newest } else { Order::Oldest };
-    let query = Query { after, before, order, ..Query::of(view, ROOMS, limit + 1) };
+    let query = Query { after, before: by(before, at), order, ..Query::of(view, ROOMS, limit + 1) };
     let page = Page::of(ports.documents.find(&query).await?.documents, order, limit);
     let mut response = answer::json(&Rooms { rooms: page.bodies()? })?;
-    answer::link(&mut response, &page.links("/api/v1/rooms", limit));
-    answer::mark(&mut response, None, fresh);
+    answer::link(&mut response, &page.links("/api/v1/rooms", limit, at));
+    match at {
+        Some(at) => answer::mark_as_of(&mut response, at),
+        None => answer::mark(&mut response, None, fresh),
+    }
     Ok(response)
 }
 
 async fn get(room: &str, call: Call) -> Result<Response, Problem> {
     let room: RoomId = segment("room", room)?;
-    call.params()?.finish(&[])?;
+    let mut params = call.params()?;
+    let at = lookback::asked(&mut params)?;
+    params.finish(&["at"])?;
+    if let Some(moment) = at {
+        let (at, document) = room_then(&call, &room, moment).await?;
+        let mut response = answer::raw_json(String::from(document.body));
+        answer::mark_as_of(&mut response, at);
+        return Ok(response);
+    }
     let (fresh, loaded) = load(&call, call.gateway.ports.views.live(rooms::ID), &room).await?;
     let watermark = loaded.watermark;
     let document = only(loaded).ok_or_else(|| Problem::not_found("room", &room))?;
@@ -122,7 +142,25 @@ async fn get(room: &str, call: Call) -> Result<Response, Problem> {
     Ok(response)
 }
 
-type LoadedRoom = Loaded<cabildo_projections::DocumentKey, cabildo_projections::Document>;
+/// The room as of a moment, from a view that has everything up to it.
+pub(super) async fn room_then(call: &Call, room: &RoomId, moment: Moment) -> Result<(Position, Document), Problem> {
+    let at = lookback::as_of(call, moment).await?;
+    lookback::reached(&call.gateway, room, at).await?;
+    let (_, loaded) = load(call, call.gateway.ports.views.live(rooms::ID), room).await?;
+    let document = only(loaded).ok_or_else(|| Problem::not_found("room", room))?;
+    if document.created > at {
+        return Err(lookback::not_yet("room", room, at, document.created));
+    }
+    Ok((at, document))
+}
+
+/// The bound of a page that shows nothing made after a moment.
+pub(super) fn by(before: Option<Position>, at: Option<Position>) -> Option<Position> {
+    let next = at.map(|at| Position { seq: at.seq.saturating_add(1), ..at });
+    [before, next].into_iter().flatten().min()
+}
+
+type LoadedRoom = Loaded<DocumentKey, Document>;
 
 /// The room's document, and whether its lane is as fresh as the client asked for.
 pub(super) async fn load(call: &Call, view: ProjectionId, room: &RoomId) -> Result<(bool, LoadedRoom), Problem> {
@@ -143,14 +181,14 @@ pub(super) fn only<K, R>(loaded: Loaded<K, R>) -> Option<R> {
 
 /// A page of documents, oldest first, and whether there are more the way it was read.
 pub(super) struct Page {
-    documents: Vec<cabildo_projections::Document>,
+    pub(super) documents: Vec<Document>,
     order: Order,
     more: bool,
 }
 
 impl Page {
     /// Of what was found when one more than `limit` was asked for.
-    pub(super) fn of(mut documents: Vec<cabildo_projections::Document>, order: Order, limit: usize) -> Self {
+    pub(super) fn of(mut documents: Vec<Document>, order: Order, limit: usize) -> Self {
         let more = documents.len() > limit;
         documents.truncate(limit);
         if order == Order::Newest {
@@ -164,13 +202,14 @@ impl Page {
     }
 
     /// `next`: what is newer, offered also where there is none yet, so that a client may ask again. `prev`: what is older.
-    pub(super) fn links(&self, address: &str, limit: usize) -> Vec<(&'static str, String)> {
+    pub(super) fn links(&self, address: &str, limit: usize, at: Option<Position>) -> Vec<(&'static str, String)> {
+        let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
         let mut links = Vec::new();
         if let (Some(first), Some(last)) = (self.documents.first(), self.documents.last()) {
             if self.order == Order::Oldest || self.more {
-                links.push(("prev", format!("{address}?before={}&limit={limit}", first.created)));
+                links.push(("prev", format!("{address}?before={}&limit={limit}{at}", first.created)));
             }
-            links.push(("next", format!("{address}?after={}&limit={limit}", last.created)));
+            links.push(("next", format!("{address}?after={}&limit={limit}{at}", last.created)));
         }
         links
     }
