@@ -29,8 +29,7 @@ pub(crate) fn all(
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
     let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().boxed();
+    let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
-    let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().or(state::routes(gateway)).unify().boxed();
-    let operation = operation::routes(gateway);
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
 }
