@@ -177,6 +177,8 @@ impl History {
                     let value = match &change {
                         CellChange::Put(_, text) => i64::from(self.text(text)),
                         CellChange::Add(_, more) => *more,
+                        // A fold takes nothing away.
+                        CellChange::Remove(_) => continue,
                     };
                     kept.push((number, value));
                 }
@@ -368,6 +370,7 @@ mod tests {
             let (cell, text) = match change {
                 CellChange::Add(cell, count) => (cell, count.to_string()),
                 CellChange::Put(cell, text) => (cell, text.into()),
+                CellChange::Remove(_) => unreachable!("a fold takes nothing away"),
             };
             let hash = match cell.table {
                 POLL => &mut meta,

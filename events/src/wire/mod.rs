@@ -5,6 +5,7 @@
 
 mod binary;
 mod chain;
+mod export;
 mod exported;
 #[cfg(test)]
 mod golden;
@@ -13,6 +14,7 @@ pub(crate) mod upgrade;
 
 pub use binary::{from_headers, to_headers};
 pub use chain::{BadLink, ChainHead, Chains, Link};
+pub use export::{BadLine, Ledger, Line, Manifest};
 pub use exported::{Exported, exported};
 pub use structured::{from_json, to_json, to_portable_json};
 

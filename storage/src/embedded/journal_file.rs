@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use cabildo_events::limits::EVENT_DATA_BYTES_MAX;
-use cabildo_events::{Aggregate, Envelope, EventId, Lane, Position, Recorded, Timestamp, Unreadable, wire};
+use cabildo_events::{Aggregate, Envelope, EventId, Lane, Position, Recorded, Timestamp, Unreadable};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::{Append, AppendError, Appended, Expect, LaneHeads, Page, Parked};
 
 pub(super) const LAYOUT: Layout = Layout {
     name: "journal",
-    schema: wire::JOURNAL_SCHEMA,
+    schema: 2,
     tables: "
         CREATE TABLE events (
             seq INTEGER PRIMARY KEY,
@@ -41,9 +41,14 @@ pub(super) const LAYOUT: Layout = Layout {
             body TEXT NOT NULL,
             PRIMARY KEY (projection, version, seq)
         ) WITHOUT ROWID;",
-    upgrades: &[],
+    upgrades: &[index_lanes],
     fsync: true,
 };
+
+/// To schema 2: an index by lane, for [`of`].
+fn index_lanes(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("CREATE INDEX events_lane ON events (lane, seq, aggregate);")
+}
 
 const COLUMNS: &str =
     "seq, id, lane, aggregate, kind, version, time, recorded, actor, correlation, causation, traceparent, data";
