@@ -1,7 +1,7 @@
 //! How things were: as of which event, and messages as they stood then.
 
 use cabildo_events::{Aggregate, Event, MessageId, Position, Recorded, RoomId, wire};
-use cabildo_projections::rooms::{self, as_left_by, message_key};
+use cabildo_projections::rooms::{self, as_left_by};
 use cabildo_projections::{Document, record};
 use cabildo_storage::{KindPattern, Moment, Order, Query};
 
@@ -49,51 +49,55 @@ pub(crate) fn behind() -> Problem {
     Problem::new(&problem::VIEW_BEHIND, "the view is behind the journal: try again")
 }
 
-/// Messages of a room as they stood at a position: one that was changed later is folded from its own events again.
+/// Messages of a room as they stood at a position, given as they are now.
 pub(crate) async fn unfold(
     gateway: &Gateway,
     room: &RoomId,
     documents: &mut [Document],
     at: Position,
 ) -> Result<(), Problem> {
-    for document in documents.iter_mut().filter(|document| document.folded > at) {
-        let id = document.key.id.rsplit_once('/').and_then(|(_, id)| id.parse().ok());
-        let Some(id) = id else { continue };
-        if let Some(then) = message_at(gateway, room, id, at).await? {
+    for document in documents {
+        if let Some(then) = message_at(gateway, room, document, at).await? {
             *document = then;
         }
     }
     Ok(())
 }
 
-/// A message as its events up to a position left it.
+/// A message as it stood at a position, given as it is now: one that was changed later is folded again from its own events up
+/// to then. `None` if it was not posted yet.
 pub(crate) async fn message_at(
     gateway: &Gateway,
     room: &RoomId,
-    message: MessageId,
+    now: &Document,
     at: Position,
 ) -> Result<Option<Document>, Problem> {
+    if now.created > at || now.folded <= at {
+        return Ok((now.created <= at).then(|| now.clone()));
+    }
+    let mut events: Vec<Recorded> = gateway.ports.journal.get(now.created).await?.into_iter().collect();
+    events.extend(changes(gateway, room, now, at).await?);
     let left_out = gateway.ports.views.of(rooms::ID.name);
-    let mut events = events_of(gateway, room, message, at).await?;
     events.retain(|event| !left_out.discarded().contains_key(&event.position));
-    Ok(as_left_by(&message_key(room.as_str(), message), &events))
+    Ok(as_left_by(&now.key, &events))
 }
 
-/// The events of one message up to a position, in order: found in the record by the message's id.
-async fn events_of(gateway: &Gateway, room: &RoomId, message: MessageId, at: Position) -> Result<Vec<Recorded>, Problem> {
+/// The edits and the deletion of a message up to a position, in order: found in the record by the message's id.
+async fn changes(gateway: &Gateway, room: &RoomId, message: &Document, at: Position) -> Result<Vec<Recorded>, Problem> {
     let ports = &gateway.ports;
     let aggregate = Aggregate::room(room);
     let view = ports.views.live(record::ID);
     if !fresh::lane(&*ports.documents, view, aggregate.lane(), &*ports.journal, at).await? {
         return Err(behind());
     }
-    // The last group of the id is the one that few share.
-    let id = message.to_string();
-    let word = id.rsplit('-').next().unwrap_or_default().to_owned();
+    let Some(id) = message.key.id.rsplit_once('/').and_then(|(_, id)| id.parse().ok()) else { return Ok(vec![]) };
+    let kind = |kind: &str| KindPattern::Exactly(kind.to_owned());
     let mut query = Query {
         aggregate: Some(aggregate.clone()),
-        kinds: vec![KindPattern::Prefix("chat.message.".to_owned())],
-        text: Some(word),
+        kinds: vec![kind("chat.message.edited"), kind("chat.message.deleted")],
+        // The last group of the id is the one that few share.
+        text: message.key.id.rsplit('-').next().map(str::to_owned),
+        after: Some(message.created),
         before: Some(Position { seq: at.seq.saturating_add(1), ..at }),
         order: Order::Oldest,
         ..Query::of(view, record::EVENTS, FOUND_AT_ONCE)
@@ -107,7 +111,7 @@ async fn events_of(gateway: &Gateway, room: &RoomId, message: MessageId, at: Pos
         }
         query.after = found.documents.last().map(|last| last.created);
         let more = found.documents.len() == FOUND_AT_ONCE;
-        events.extend(found.documents.into_iter().filter_map(|document| event_of(&document, message)));
+        events.extend(found.documents.into_iter().filter_map(|document| event_of(&document, id)));
         if !more {
             return Ok(events);
         }

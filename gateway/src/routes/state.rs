@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cabildo_events::limits::STATE_OPTIONS_MAX;
 use cabildo_events::{Aggregate, Context, PollId, Position, Recorded, RoomId, State};
-use cabildo_projections::rooms::{self, as_left_by, room_key};
+use cabildo_projections::rooms::{self, as_left_by, message_key, room_key};
 use cabildo_projections::tally::PollTally;
 use futures::StreamExt;
 use serde::Serialize;
@@ -14,9 +14,9 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::Routes;
-use super::rooms::raw;
+use super::rooms::{only, raw};
 use crate::call::{Call, call};
-use crate::lookback::{message_at, message_of};
+use crate::lookback::{self, message_of};
 use crate::params::segment;
 use crate::problem::{self, Problem};
 use crate::{Gateway, answer};
@@ -100,12 +100,22 @@ async fn rooms(
     let mut ruled = gateway.ports.journal.ruled(aggregate).await?;
     ruled.retain(|event| !left_out.discarded().contains_key(&event.position));
     let message = event.envelope.as_ref().ok().and_then(|envelope| message_of(&envelope.event().ok()?));
+    let message = match message {
+        Some(message) => {
+            let [_, after] = at;
+            lookback::reached(gateway, &room, after).await?;
+            let key = vec![message_key(room.as_str(), message)];
+            let view = gateway.ports.views.live(rooms::ID);
+            only(gateway.ports.documents.load(view, aggregate.lane(), key).await?)
+        }
+        None => None,
+    };
     let mut states = [Value::Null, Value::Null];
     for (state, at) in states.iter_mut().zip(at) {
         let until = ruled.partition_point(|event| event.position <= at);
         let Some(document) = as_left_by(&room_key(room.as_str()), &ruled[..until]) else { continue };
-        let message = match message {
-            Some(message) => message_at(gateway, &room, message, at).await?,
+        let message = match &message {
+            Some(message) => lookback::message_at(gateway, &room, message, at).await?,
             None => None,
         };
         let then = RoomThen {

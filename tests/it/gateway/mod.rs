@@ -4,6 +4,7 @@ mod bad_input;
 mod down;
 mod drain;
 mod live;
+mod lookback;
 mod openapi;
 mod pulse;
 mod reads;
@@ -48,11 +49,16 @@ impl Stores {
 
     /// With the journal and the counters at these addresses, where `{}` is a folder of their own.
     async fn at(journal: &str, counters: &str) -> Self {
+        Self::on(journal, counters, "file:{}").await
+    }
+
+    /// With all three at these addresses.
+    async fn on(journal: &str, counters: &str, documents: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = |address: &str| address.replace("{}", folder.path().to_str().unwrap());
         let journal = open_journal(&place(journal)).await.unwrap();
         let counters = open_counters(&place(counters)).await.unwrap();
-        let documents = open_documents(&place("file:{}")).await.unwrap();
+        let documents = open_documents(&place(documents)).await.unwrap();
         let ports = cabildo_consumers::Ports {
             journal: journal.clone(),
             counters: counters.clone(),

@@ -130,6 +130,7 @@ async fn every_operation_answers_as_the_document_says() {
         ("tail_events", None),
         ("count_events", None),
         ("get_event", None),
+        ("get_event_state", None),
         ("list_projections", None),
         ("get_pulse", None),
         ("get_time", None),
