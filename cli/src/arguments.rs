@@ -29,6 +29,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Events(commands::events::Events),
     #[command(subcommand)]
+    Show(commands::show::Show),
+    #[command(subcommand)]
+    Diff(commands::diff::Diff),
+    #[command(subcommand)]
     Projections(commands::projections::Projections),
     Verify(commands::verify::Verify),
     Doctor(commands::doctor::Doctor),

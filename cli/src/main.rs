@@ -74,6 +74,8 @@ async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Re
         Command::Events(Events::Get(get)) => commands::events::get::run(settings, &get).await,
         Command::Events(Events::Export(export)) => commands::events::export::run(settings, &export, stop).await,
         Command::Events(Events::Import(import)) => commands::events::import::run(settings, &import, stop).await,
+        Command::Show(show) => commands::show::run(settings, &show).await,
+        Command::Diff(diff) => commands::diff::run(settings, &diff).await,
         Command::Projections(Projections::List(options)) => commands::projections::list(settings, &options).await,
         Command::Projections(Projections::Lag(options)) => commands::projections::lag(settings, &options).await,
         Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,

@@ -243,8 +243,12 @@ pub const READY_CHECK_MS: u64 = 2_000;
 pub const DISK_FREE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
 /// Longest line of an import, in bytes; a longer one stops it. Above the largest event with its attributes.
 pub const IMPORT_LINE_BYTES_MAX: u64 = 1024 * 1024;
-/// Aggregates whose last ruled event an import keeps in mind; past it the journal is asked.
-pub const IMPORT_AGGREGATES_MAX: usize = 100_000;
+/// Bytes of an export that are packed at once; an export that is interrupted and gone on with repeats no more than that.
+pub const EXPORT_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Events looked through for one with a certain id, or for effects, where the journal keeps no ids; the answer says how far.
+pub const FIND_EVENTS_MAX: u64 = 200_000;
+/// Most events in a tree of causes and effects; the answer says when there may be more.
+pub const TREE_EVENTS_MAX: usize = 1_000;
 
 // The load generator.
 

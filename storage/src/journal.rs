@@ -20,7 +20,8 @@ pub enum Expect {
 pub struct Append {
     /// The event.
     pub envelope: Envelope,
-    /// What must hold for it to be written. Ruled events carry [`Expect::Last`], free ones [`Expect::Nothing`].
+    /// What must hold for it to be written. Ruled events carry [`Expect::Last`], free ones [`Expect::Nothing`]; so do ruled
+    /// ones that are copied from another journal, where they were ruled.
     pub expect: Expect,
 }
 

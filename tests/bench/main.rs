@@ -15,6 +15,7 @@
 mod append;
 mod apply;
 mod ballots;
+mod lookback;
 mod replay;
 #[path = "../it/servers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
@@ -34,6 +35,7 @@ fn main() {
         apply::redis(&mut table).await;
         apply::mongo(&mut table).await;
         replay::embedded(&mut table).await;
+        lookback::latency(&mut table).await;
         visible::latency(&mut table).await;
     });
     table.print();

@@ -22,7 +22,7 @@ fn cabildo(arguments: &[&str], environment: &[(&str, String)]) -> Command {
     command
 }
 
-async fn up(environment: &[(&str, String)]) -> (Child, String) {
+pub(crate) async fn up(environment: &[(&str, String)]) -> (Child, String) {
     let mut command = cabildo(&["up", "--listen", "127.0.0.1:0", "--log", "warn"], environment);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -65,7 +65,7 @@ async fn voters(address: &str) -> usize {
     usize::try_from(tally["voters"].as_u64().unwrap()).unwrap()
 }
 
-fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times.sort_unstable();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }

@@ -2,12 +2,15 @@
 
 pub(crate) mod completions;
 pub(crate) mod consumer;
+pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod man;
+mod past;
 pub(crate) mod produce;
 pub(crate) mod projections;
 pub(crate) mod roles;
+pub(crate) mod show;
 pub(crate) mod up;
 pub(crate) mod verify;

@@ -359,3 +359,36 @@ fn append_error(error: &rusqlite::Error) -> AppendError {
         _ => AppendError::Unavailable(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::database::{Access, Database};
+    use super::*;
+
+    #[test]
+    fn a_journal_of_the_first_schema_gets_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Connection::open(folder.path().join("journal.db")).unwrap();
+        let tables = LAYOUT.tables.replace("CREATE INDEX events_lane ON events (lane, seq, aggregate);", "");
+        old.execute_batch(&format!("{tables} PRAGMA application_id = 1128350281; PRAGMA user_version = 1;")).unwrap();
+        let aggregate: Aggregate = "poll/bands".parse().unwrap();
+        let insert = "INSERT INTO events (seq, id, lane, aggregate, ruled, kind, version, time, recorded, data)
+                      VALUES (1, ?, ?, 'poll/bands', 1, 'poll.closed', 1, 0, 0, '{}')";
+        old.execute(insert, params![Uuid::from_u128(1), aggregate.lane().number()]).unwrap();
+        drop(old);
+        let database = Database::open(folder.path().to_str().unwrap(), LAYOUT, Access::Write).unwrap();
+        let reader = database.reader().unwrap();
+        let indexed: u32 = reader
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'events_lane'", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!((indexed, of(&reader, &aggregate, 0, u64::MAX, 10).unwrap().len()), (1, 1));
+        let plan: String = reader
+            .query_row(
+                "EXPLAIN QUERY PLAN SELECT * FROM events WHERE lane = 1 AND seq > 0 AND seq <= 9 AND aggregate = 'a' ORDER BY seq LIMIT 1",
+                [],
+                |row| row.get(3),
+            )
+            .unwrap();
+        assert!(plan.contains("events_lane"), "{plan}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The binary as people use it: its arguments, its exit codes, what it prints where.
 
 mod journal;
+mod moving;
+mod past;
 mod settings;
 mod up;
 mod verify;

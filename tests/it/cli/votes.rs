@@ -46,7 +46,8 @@ async fn a_thousand_votes_into_the_journal_equal_the_file() {
     // The record is the judge of both reports.
     let exported = run(folder.path(), &["events", "export", "--to", "0-1001"]).await.expect(0).out;
     let mut recorded = BTreeMap::<String, u32>::new();
-    for line in exported.lines().skip(1) {
+    // The first line opens the poll, the last one is there to check the others by.
+    for line in exported.lines().skip(1).take(1_000) {
         let event: Value = serde_json::from_str(line).unwrap();
         *recorded.entry(event["data"]["choices"][0].as_str().unwrap().to_owned()).or_default() += 1;
     }

@@ -57,7 +57,9 @@ async fn any_position_shows_what_the_ballots_until_then_add_up_to(stores: Stores
         let answer = gateway.get(&format!("/api/v1/polls/bands/tally?at={at}")).await.expect(200);
         assert_eq!((answer.header("cabildo-as-of"), &answer.json()["position"]), (at.as_str(), &json!(at)));
         let mut last = HashMap::new();
-        cast.iter().filter(|(cast, ..)| *cast <= seq).for_each(|(_, voter, choice)| drop(last.insert(voter, choice)));
+        for (_, voter, choice) in cast.iter().filter(|(cast, ..)| *cast <= seq) {
+            last.insert(voter, choice);
+        }
         let mut expected: BTreeMap<String, i64> = BTreeMap::new();
         last.values().for_each(|choice| *expected.entry(format!("band {choice}")).or_default() += 1);
         let (mut found, voters) = votes(&answer.json());

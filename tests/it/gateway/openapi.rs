@@ -19,16 +19,18 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
                 check(document, target, value, at);
             }
             "type" => {
-                let fits = match wanted.as_str().expect("one type") {
+                let fits = |wanted: &Value| match wanted.as_str().expect("a type") {
                     "object" => value.is_object(),
                     "array" => value.is_array(),
                     "string" => value.is_string(),
                     "integer" => value.is_i64(),
                     "number" => value.is_number(),
                     "boolean" => value.is_boolean(),
+                    "null" => value.is_null(),
                     other => panic!("{at}: {other}"),
                 };
-                assert!(fits, "{at} is no {wanted}: {value}");
+                let types = wanted.as_array().map_or(std::slice::from_ref(wanted), Vec::as_slice);
+                assert!(types.iter().any(fits), "{at} is no {wanted}: {value}");
             }
             "required" => {
                 for name in wanted.as_array().unwrap() {

@@ -1,6 +1,9 @@
 //! `cabildo events …`: the journal, read and written as events.
 
 pub(crate) mod export;
+mod file;
+mod filter;
+mod find;
 pub(crate) mod get;
 pub(crate) mod import;
 mod print;
@@ -23,7 +26,7 @@ pub(crate) enum Events {
 }
 
 /// Opens the journal for reading: an embedded one may be in use by `cabildo up` meanwhile.
-async fn open(settings: &Settings, options: &JournalOptions) -> anyhow::Result<Arc<dyn Journal>> {
+pub(crate) async fn open(settings: &Settings, options: &JournalOptions) -> anyhow::Result<Arc<dyn Journal>> {
     let address = settings.journal(options)?;
     promptly(&address, cabildo_storage::open_journal_read_only(address.expose())).await
 }

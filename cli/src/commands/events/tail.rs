@@ -5,11 +5,12 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use cabildo_events::limits::{READ_PAGE_EVENTS, RETRY_LONGEST_MS};
-use cabildo_events::{Aggregate, Position, Recorded};
+use cabildo_events::{Position, Recorded};
 use cabildo_storage::{Journal, Moment, ReadError};
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use super::filter::Filter;
 use super::print::{self, EventForm};
 use crate::exit::Exit;
 use crate::output;
@@ -29,15 +30,8 @@ pub(crate) struct Tail {
     /// Where to end: a position is included, a time is not
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
     to: Option<Moment>,
-    /// Only events of this type, or of all that begin so (`chat.*`); may be given several times
-    #[arg(long = "type", value_name = "TYPE")]
-    kinds: Vec<String>,
-    /// Only events of this aggregate, for example poll/bands-2026
-    #[arg(long, value_name = "AGGREGATE")]
-    aggregate: Option<Aggregate>,
-    /// Only events caused by this actor
-    #[arg(long, value_name = "ACTOR")]
-    actor: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// At most so many: the last ones without --from, the first ones with it
     #[arg(short = 'n', long = "lines", value_name = "N")]
     lines: Option<usize>,
@@ -77,7 +71,7 @@ async fn print_all(journal: &dyn Journal, tail: &Tail) -> anyhow::Result<()> {
             let after = from.start(journal, head).await?;
             printer.left = tail.lines.unwrap_or(usize::MAX);
             if after < until {
-                let mut pages = journal.read(after, until).await?;
+                let mut pages = tail.filter.read(journal, after, until).await?;
                 while printer.left > 0
                     && let Some(page) = pages.next().await
                 {
@@ -126,9 +120,9 @@ async fn last_matching(
         let start = Position { seq: end.seq.saturating_sub(size), ..end };
         let room = lines - found.len();
         let mut window = VecDeque::new();
-        let mut pages = journal.read(start, end).await?;
+        let mut pages = tail.filter.read(journal, start, end).await?;
         while let Some(page) = pages.next().await {
-            for event in page?.into_iter().filter(|event| tail.matches(event)) {
+            for event in page?.into_iter().filter(|event| tail.filter.matches(event)) {
                 if window.len() == room {
                     window.pop_front();
                 }
@@ -145,21 +139,6 @@ async fn last_matching(
     Ok(found.into())
 }
 
-impl Tail {
-    fn matches(&self, event: &Recorded) -> bool {
-        let envelope = event.envelope.as_ref().ok();
-        let kind = envelope.map_or("cabildo.unreadable", |envelope| &envelope.kind);
-        let of_kind = |wanted: &String| match wanted.strip_suffix('*') {
-            Some(prefix) => kind.starts_with(prefix),
-            None => kind == wanted,
-        };
-        let actor = envelope.and_then(|envelope| envelope.actor.as_ref()).map(cabildo_events::Actor::as_str);
-        (self.kinds.is_empty() || self.kinds.iter().any(of_kind))
-            && self.aggregate.as_ref().is_none_or(|aggregate| event.aggregate() == Some(aggregate))
-            && self.actor.as_deref().is_none_or(|wanted| actor == Some(wanted))
-    }
-}
-
 struct Printer<'a> {
     tail: &'a Tail,
     colours: bool,
@@ -170,7 +149,7 @@ impl Printer<'_> {
     /// Prints what matches of a page, and lets it out: a follower reads it now.
     fn print(&mut self, page: &[Recorded]) -> io::Result<()> {
         let mut out = BufWriter::new(io::stdout().lock());
-        for event in page.iter().filter(|event| self.tail.matches(event)).take(self.left) {
+        for event in page.iter().filter(|event| self.tail.filter.matches(event)).take(self.left) {
             print::write(&mut out, event, self.tail.output, self.colours)?;
             self.left -= 1;
         }
