@@ -75,11 +75,7 @@ async fn an_import_that_was_interrupted_goes_on_also_where_the_server_forgot_the
     std::fs::write(path.join("part.ndjson"), part.join("\n") + "\n").unwrap();
     let nats = Nats::start().await;
     for place in [["--data", "other"], ["--journal", &nats.url()]] {
-        let import = |arguments: &[&str]| {
-            let arguments = [&["events", "import"], arguments, &place[..]].concat();
-            let path = path.to_owned();
-            async move { run(&path, &arguments).await }
-        };
+        let import = async |arguments: &[&str]| run(path, &[&["events", "import"], arguments, &place[..]].concat()).await;
         let cut = import(&["part.ndjson"]).await.expect(1);
         assert!(cut.err.contains("line 1235: the last line, by which the whole is checked, is missing"), "{cut:?}");
         import(&["whole.ndjson"]).await.expect(2).says("--resume");
