@@ -1,10 +1,11 @@
 //! One lane of one projection, as a pure state machine: events in, batches out. It does no IO and reads no clock; workers
 //! and the simulation drive the same code.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use cabildo_events::{Aggregate, Lane, Position, Recorded, Timestamp};
-use cabildo_projections::{Projection, Rows};
+use cabildo_projections::{Projection, ProjectionId, Rows};
 use cabildo_storage::{LaneBatch, Loaded, Parked};
 
 /// The key, row and change types of a projection.
@@ -14,15 +15,31 @@ pub type RowOf<P> = <<P as Projection>::Rows as Rows>::Row;
 /// A change to a projection's view.
 pub type ChangeOf<P> = <<P as Projection>::Rows as Rows>::Change;
 
+/// Which view is written, and what operators told its projection to leave out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The view.
+    pub view: ProjectionId,
+    /// Events that are stepped over: neither folded nor parked, and nothing waits behind them.
+    pub discarded: BTreeSet<Position>,
+}
+
+impl From<ProjectionId> for Target {
+    /// A view that leaves nothing out.
+    fn from(view: ProjectionId) -> Self {
+        Self { view, discarded: BTreeSet::new() }
+    }
+}
+
 /// Aggregates with a parked event, and the sequence of the first one: what stands behind it waits, what stands before it
 /// is folded (a view that was set back comes to it again).
 pub type Held = HashMap<Aggregate, u64>;
 
-/// The aggregates of parked events.
+/// The aggregates of parked events. One that is discarded holds nothing.
 #[must_use]
-pub fn held_by<'a>(parked: impl IntoIterator<Item = &'a Parked>) -> Held {
+pub fn held_by<'a>(target: &Target, parked: impl IntoIterator<Item = &'a Parked>) -> Held {
     let mut held = Held::new();
-    hold(&mut held, parked);
+    hold(&mut held, parked.into_iter().filter(|one| !target.discarded.contains(&one.position)));
     held
 }
 
@@ -38,6 +55,7 @@ fn hold<'a>(held: &mut Held, parked: impl IntoIterator<Item = &'a Parked>) {
 /// A lane: where its view stands as far as this worker knows, and what has been read beyond that.
 #[derive(Debug)]
 pub struct LaneState {
+    target: Arc<Target>,
     lane: Lane,
     watermark: u64,
     pending: VecDeque<Recorded>,
@@ -56,8 +74,8 @@ pub enum Resume {
 impl LaneState {
     /// A lane whose view stands at a watermark. `held` are its aggregates with a parked event.
     #[must_use]
-    pub const fn new(lane: Lane, watermark: u64, held: Held) -> Self {
-        Self { lane, watermark, pending: VecDeque::new(), held }
+    pub const fn new(target: Arc<Target>, lane: Lane, watermark: u64, held: Held) -> Self {
+        Self { target, lane, watermark, pending: VecDeque::new(), held }
     }
 
     /// Which lane.
@@ -104,6 +122,7 @@ impl LaneState {
         let events = self.pending.iter().take(max);
         let next = events.clone().next_back()?.position.seq;
         let mut plan = Plan {
+            view: self.target.view,
             lane: self.lane,
             prev: self.watermark,
             next,
@@ -111,7 +130,7 @@ impl LaneState {
             keys: Vec::new(),
             held: self.held.clone(),
         };
-        for event in events {
+        for event in events.filter(|event| !self.target.discarded.contains(&event.position)) {
             let step = projection.step(event);
             if let Ok(Some(step)) = &step {
                 projection.reads(step, &mut plan.keys);
@@ -166,6 +185,7 @@ struct Planned<S> {
 
 /// A batch before its rows are loaded.
 pub struct Plan<P: Projection> {
+    view: ProjectionId,
     lane: Lane,
     prev: u64,
     next: u64,
@@ -214,7 +234,7 @@ impl<P: Projection> Plan<P> {
         for (key, row) in loaded.rows {
             rows.load(key, row);
         }
-        let id = projection.id();
+        let view = self.view;
         let mut held = self.held;
         let mut parked = Vec::new();
         for Planned { position, aggregate, step } in self.steps {
@@ -229,14 +249,14 @@ impl<P: Projection> Plan<P> {
                 Err(reason) => Err(reason),
             };
             if let Err(reason) = outcome {
-                let (projection, version) = (id.name.to_owned(), id.version);
+                let (projection, version) = (view.name.to_owned(), view.version);
                 let one = Parked { projection, version, position, aggregate, reason, parked: now };
                 hold(&mut held, [&one]);
                 parked.push(one);
             }
         }
         let changes = rows.into_changes();
-        let batch = LaneBatch { projection: id, lane: self.lane, prev: self.prev, next: self.next, changes };
+        let batch = LaneBatch { projection: view, lane: self.lane, prev: self.prev, next: self.next, changes };
         Ok(Folded { batch, parked })
     }
 }
@@ -246,7 +266,7 @@ mod tests {
     use super::*;
     use cabildo_events::poll::{PollClosed, PollOpened};
     use cabildo_events::{Envelope, Event, EventId};
-    use cabildo_projections::tally::Tally;
+    use cabildo_projections::tally::{self, Tally};
     use uuid::Uuid;
 
     fn event(seq: u64, poll: &str, event: &Event) -> Recorded {
@@ -264,7 +284,7 @@ mod tests {
         event
     }
     fn lane(watermark: u64, events: impl IntoIterator<Item = Recorded>) -> LaneState {
-        let mut lane = LaneState::new(Lane::FIRST, watermark, Held::new());
+        let mut lane = LaneState::new(Arc::new(tally::ID.into()), Lane::FIRST, watermark, Held::new());
         for event in events {
             lane.push(event);
         }
@@ -312,13 +332,30 @@ mod tests {
     #[test]
     fn a_view_that_was_set_back_folds_what_stands_before_the_parked_event() {
         let parked = fold(&lane(0, [unreadable(5, "a")])).parked;
-        let mut again = LaneState::new(Lane::FIRST, 0, held_by(&parked));
+        let target: Target = tally::ID.into();
+        let held = held_by(&target, &parked);
+        let mut again = LaneState::new(Arc::new(target), Lane::FIRST, 0, held);
         for event in [event(1, "a", &opened()), unreadable(5, "a"), event(6, "a", &opened())] {
             again.push(event);
         }
         let folded = fold(&again);
         assert_eq!(folded.parked.iter().map(|parked| parked.position.seq).collect::<Vec<_>>(), [5, 6]);
         assert!(!folded.batch.changes.is_empty());
+    }
+
+    #[test]
+    fn a_discarded_event_is_stepped_over_and_nothing_waits_behind_it() {
+        let first = fold(&lane(0, [unreadable(1, "a")])).parked;
+        let discarded = BTreeSet::from([Position::at(1), Position::at(3)]);
+        let target = Arc::new(Target { view: ProjectionId { version: 2, ..tally::ID }, discarded });
+        assert!(held_by(&target, &first).is_empty());
+        let mut lane = LaneState::new(target, Lane::FIRST, 0, Held::new());
+        for event in [unreadable(1, "a"), event(2, "a", &opened()), unreadable(3, "a")] {
+            lane.push(event);
+        }
+        let Folded { batch, parked } = fold(&lane);
+        assert!(parked.is_empty() && !batch.changes.is_empty());
+        assert_eq!((batch.next, batch.projection.version), (3, 2), "the watermark goes over it");
     }
 
     #[test]

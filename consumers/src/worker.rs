@@ -3,35 +3,53 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cabildo_events::limits::{APPLY_BATCH_EVENTS_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS};
+use cabildo_events::limits::{
+    APPLY_BATCH_EVENTS_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS, TOOL_TRIES_MAX,
+};
 use cabildo_events::{Lane, Recorded, Timestamp};
 use cabildo_projections::Projection;
-use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink};
+use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink, Watermarks};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::Metrics;
-use crate::lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, held_by};
+use crate::lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, Target, held_by};
+use crate::pace::{Pace, Turn};
+use crate::progress::Progress;
 
 /// The sink of a projection.
-pub(crate) type SinkOf<P> = dyn Sink<Key = KeyOf<P>, Row = RowOf<P>, Change = ChangeOf<P>>;
+pub type SinkOf<P> = dyn Sink<Key = KeyOf<P>, Row = RowOf<P>, Change = ChangeOf<P>>;
 
-/// What the workers of a projection share.
+/// How long a failure is put up with.
+pub(crate) enum Patience {
+    /// For ever: a role waits.
+    Role,
+    /// At most [`TOOL_TRIES_MAX`] tries of the same call; then the round ends with the failure.
+    Tool(OnceLock<String>),
+}
+
+/// What the workers of a view share.
 pub(crate) struct Shared<P: Projection> {
     pub(crate) projection: P,
+    pub(crate) target: Arc<Target>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) sink: Arc<SinkOf<P>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shutdown: CancellationToken,
     /// Set when a view was set back: the dispatcher starts again from the sink's watermarks.
     pub(crate) rewind: CancellationToken,
-    /// Events dispatched and not applied yet.
-    pub(crate) queued: AtomicU64,
+    pub(crate) progress: Arc<Progress>,
+    /// What a replay keeps to, in view of what is live.
+    pub(crate) pace: Option<Arc<Pace>>,
+    pub(crate) patience: Patience,
+    /// Whether the view is the one that is read: the gauges tell of that one.
+    pub(crate) is_live: AtomicBool,
     /// Where this process last saw each lane of the view stand.
     pub(crate) stands: Vec<AtomicU64>,
     /// When the journal stored the oldest of them, by worker; `i64::MAX` if there is none.
@@ -42,20 +60,45 @@ pub(crate) struct Shared<P: Projection> {
 pub(crate) struct Stop;
 
 impl<P: Projection> Shared<P> {
+    /// Whether this was the last try; then the round is ended.
+    pub(crate) fn gives_up(&self, tries: u32, failure: impl FnOnce() -> String) -> bool {
+        let Patience::Tool(reason) = &self.patience else { return false };
+        if tries < TOOL_TRIES_MAX {
+            return false;
+        }
+        // The first failure is the one that is told.
+        let _ = reason.set(failure());
+        self.rewind.cancel();
+        true
+    }
+
+    /// Where this process last saw each lane of the view stand.
+    pub(crate) fn stood(&self) -> Watermarks {
+        Watermarks(std::array::from_fn(|lane| self.stands[lane].load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.is_live.load(Ordering::Relaxed)
+    }
+
     /// Tries until it works or the worker has to stop. Whatever fails is reported and waited for; nothing is parked for it.
     pub(crate) async fn persist<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>>(
         &self,
         what: &'static str,
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, Stop> {
-        let mut wait_ms = RETRY_FIRST_MS;
+        let (mut wait_ms, mut tries) = (RETRY_FIRST_MS, 0);
         loop {
             let error = match self.unless_stopped(attempt()).await? {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let projection = self.projection.id().name;
+            let projection = self.target.view.name;
             self.metrics.failed(projection, what);
+            tries += 1;
+            if self.gives_up(tries, || format!("{what}: {error}")) {
+                return Err(Stop);
+            }
             tracing::warn!(projection, what, %error, wait_ms, "trying again");
             self.unless_stopped(tokio::time::sleep(Duration::from_millis(wait_ms))).await?;
             wait_ms = (wait_ms * 2).min(RETRY_LONGEST_MS);
@@ -73,18 +116,21 @@ impl<P: Projection> Shared<P> {
 
     /// The aggregates of each lane that have a parked event.
     pub(crate) async fn held(&self) -> Result<BTreeMap<Lane, Held>, Stop> {
-        let id = self.projection.id();
+        let id = self.target.view;
         let parked = self.persist("read parked events", || self.journal.parked(id.name, id.version)).await?;
-        self.metrics.parked(id.name, parked.len());
+        if self.is_live() {
+            self.metrics.parked(id.name, parked.len());
+            self.metrics.parked_oldest(id.name, parked.iter().map(|parked| parked.parked).min());
+        }
         let mut lanes: BTreeMap<Lane, Held> = BTreeMap::new();
-        for (aggregate, first) in held_by(&parked) {
+        for (aggregate, first) in held_by(&self.target, &parked) {
             lanes.entry(aggregate.lane()).or_default().insert(aggregate, first);
         }
         Ok(lanes)
     }
 
     async fn park(&self, parked: &[Parked]) -> Result<(), Stop> {
-        let id = self.projection.id();
+        let id = self.target.view;
         for one in parked {
             tracing::error!(projection = id.name, position = %one.position, reason = one.reason, "parked an event");
         }
@@ -96,27 +142,29 @@ impl<P: Projection> Shared<P> {
                 ));
             }
             self.journal.park(parked.to_vec()).await.map_err(|error| error.to_string())?;
-            self.metrics.parked(id.name, held + parked.len());
+            if self.is_live() {
+                self.metrics.parked(id.name, held + parked.len());
+            }
             Ok(())
         })
         .await
     }
 }
 
-/// Runs a worker until its channel closes or it is told to stop.
+/// Runs a worker until its channel closes (then all it was given is in the view) or it is told to stop.
 pub(crate) async fn work<P: Projection>(
     shared: Arc<Shared<P>>,
     number: usize,
     mut lanes: Vec<LaneState>,
     mut channel: mpsc::Receiver<Vec<Recorded>>,
-) {
-    // Whatever ends a worker, a panic too, ends the round: the next one starts from the sink's watermarks.
-    let _ended = shared.rewind.clone().drop_guard();
+) -> Result<(), Stop> {
+    // Whatever else ends a worker, a panic too, ends the round: the next one starts from the sink's watermarks.
+    let ended = shared.rewind.clone().drop_guard();
     let mut place = BTreeMap::new();
     for (index, lane) in lanes.iter().enumerate() {
         place.insert(lane.lane(), index);
     }
-    while let Ok(Some(first)) = shared.unless_stopped(channel.recv()).await {
+    while let Some(first) = shared.unless_stopped(channel.recv()).await? {
         let mut taken = Some(first);
         let mut pending = 0;
         while let Some(events) = taken {
@@ -125,7 +173,7 @@ pub(crate) async fn work<P: Projection>(
                 if kept {
                     pending += 1;
                 } else {
-                    shared.queued.fetch_sub(1, Ordering::Relaxed);
+                    shared.progress.settle(1);
                 }
             }
             taken = if pending < APPLY_BATCH_EVENTS_MAX { channel.try_recv().ok() } else { None };
@@ -142,25 +190,36 @@ pub(crate) async fn work<P: Projection>(
         }
         drop(busy);
         if stopped {
-            return;
+            return Err(Stop);
         }
         shared.oldest[number].store(i64::MAX, Ordering::Relaxed);
     }
+    ended.disarm();
+    Ok(())
 }
 
 /// Applies everything that is pending in a lane.
 async fn drain<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Result<(), Stop> {
-    let id = shared.projection.id();
-    let mut wait_ms = RETRY_FIRST_MS;
+    let id = shared.target.view;
+    let (mut wait_ms, mut tries) = (RETRY_FIRST_MS, 0);
     while lane.pending() > 0 {
+        let turn = match &shared.pace {
+            Some(pace) => Some(shared.unless_stopped(pace.turn()).await?),
+            None => None,
+        };
         let before = lane.pending();
         let began = Instant::now();
-        let outcome = apply(shared, lane).await?;
-        shared.queued.fetch_sub((before - lane.pending()) as u64, Ordering::Relaxed);
+        let max = turn.as_ref().map_or(APPLY_BATCH_EVENTS_MAX, Turn::events_max);
+        let outcome = apply(shared, lane, max).await?;
+        let took = began.elapsed();
+        shared.progress.settle(before - lane.pending());
+        if let Some(turn) = turn {
+            shared.unless_stopped(turn.rest(took)).await?;
+        }
         match outcome {
             Outcome::Applied(recorded) => {
-                shared.metrics.applied(id.name, before - lane.pending(), began.elapsed(), recorded);
-                wait_ms = RETRY_FIRST_MS;
+                shared.metrics.applied(id.name, before - lane.pending(), took, recorded);
+                (wait_ms, tries) = (RETRY_FIRST_MS, 0);
             }
             Outcome::Conflict => {
                 shared.metrics.conflict(id.name);
@@ -180,6 +239,10 @@ async fn drain<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
             }
             Outcome::Failed(error) => {
                 shared.metrics.failed(id.name, "sink");
+                tries += 1;
+                if shared.gives_up(tries, || error.clone()) {
+                    return Err(Stop);
+                }
                 tracing::warn!(projection = id.name, lane = %lane.lane(), error, wait_ms, "the sink is down, trying again");
                 shared.unless_stopped(tokio::time::sleep(Duration::from_millis(wait_ms))).await?;
                 wait_ms = (wait_ms * 2).min(RETRY_LONGEST_MS);
@@ -198,10 +261,10 @@ enum Outcome {
 }
 
 /// One batch: load, fold, park, apply.
-async fn apply<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Result<Outcome, Stop> {
-    let id = shared.projection.id();
+async fn apply<P: Projection>(shared: &Shared<P>, lane: &mut LaneState, max: usize) -> Result<Outcome, Stop> {
+    let id = shared.target.view;
     let recorded = lane.oldest();
-    let Some(mut plan) = lane.plan(&shared.projection, APPLY_BATCH_EVENTS_MAX) else {
+    let Some(mut plan) = lane.plan(&shared.projection, max) else {
         return Ok(Outcome::Applied(None));
     };
     let keys = plan.take_keys();
@@ -225,7 +288,9 @@ async fn apply<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
     // Not interrupted by a stop: a batch under way is let finish.
     match shared.sink.apply(batch).await {
         Ok(Applied::Done) => {
-            shared.metrics.arrived(id.name, lane.recorded_up_to(next));
+            if shared.is_live() {
+                shared.metrics.arrived(id.name, lane.recorded_up_to(next));
+            }
             lane.applied(next, &parked);
             shared.stands[lane.lane().index()].store(next, Ordering::Relaxed);
             Ok(Outcome::Applied(recorded))

@@ -191,6 +191,15 @@ pub const SCAN_CALLS: usize = 64;
 pub const FOREIGN_APPEND_MS: u64 = 100;
 /// Rows of an embedded view that one transaction removes: batches of live views come in between.
 pub const DROP_ROWS: usize = 4_096;
+/// Most events of one batch of a replay while other events come in: a view's file or server is held for no longer than that
+/// takes.
+pub const REPLAY_BATCH_EVENTS_MAX: usize = 256;
+/// How often a replay looks at the journal and the live views, in milliseconds.
+pub const REPLAY_LOOK_MS: u64 = 200;
+/// How far the live views may be behind the journal, in milliseconds; past it a replay stands still until they are not.
+pub const REPLAY_LIVE_LAG_MS: u64 = 500;
+/// Longest pass of a replay after which its view counts as caught up, in milliseconds: what came in meanwhile is as little.
+pub const REPLAY_CAUGHT_UP_MS: u64 = 250;
 /// How long an embedded store waits for another process's lock on its files, in milliseconds.
 pub const BUSY_MS: u32 = 5_000;
 /// Size at which an embedded store's write-ahead log is folded into its file, in pages of 4 KiB.
@@ -221,6 +230,10 @@ pub const DRAIN_MS: u64 = 10_000;
 
 /// How long a tool waits for a server to answer at the start, in milliseconds; then it ends with exit code 5.
 pub const TOOL_CONNECT_MS: u64 = 5_000;
+/// How often a replay says how far it has got where there is no terminal, in milliseconds.
+pub const REPLAY_TOLD_EVERY_MS: u64 = 5_000;
+/// Tries of the same call to the journal or a sink before a tool ends with the failure.
+pub const TOOL_TRIES_MAX: u32 = 10;
 /// How long a role waits between two tries of a server that is down when it starts, in milliseconds; it never gives up.
 pub const ROLE_CONNECT_RETRY_MS: u64 = 3_000;
 /// Most open connections to a consumer's metrics; further ones wait in the listen queue.

@@ -4,8 +4,11 @@ use cabildo_events::Recorded;
 
 use crate::{Cell, Cells, Projection, ProjectionId, Unfoldable};
 
-/// Its name and version.
+/// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "activity", version: 1 };
+
+/// The number of its fold: raised with any change to what it makes of the same events.
+pub const FOLD: u32 = 1;
 
 /// Table of one hash per hour (key: the hour's start in Unix seconds): events by `{second of the hour}:{type}`, by the
 /// time the journal stored them.
@@ -25,8 +28,12 @@ impl Projection for Activity {
     type Rows = Cells;
     type Step = Cell;
 
-    fn id(&self) -> ProjectionId {
-        ID
+    fn name(&self) -> &'static str {
+        ID.name
+    }
+
+    fn version(&self) -> u32 {
+        FOLD
     }
 
     fn tables(&self) -> &'static [&'static str] {

@@ -16,12 +16,14 @@ pub use documents::{Document, DocumentChange, DocumentKey, Documents};
 
 use cabildo_events::{DecodeError, Position, Recorded};
 
-/// Name and version of a projection. Views carry both in their keys, so that two versions stand side by side.
+/// A view of a projection. Its rows carry name and version in their keys, so that several views of one projection stand
+/// side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProjectionId {
     /// For example `tally`.
     pub name: &'static str,
-    /// Raised when the fold or the shape of its rows changes.
+    /// Its number: each replay makes a new one. Not the number of the fold ([`Projection::version`]), of which there may be
+    /// several views.
     pub version: u32,
 }
 
@@ -31,8 +33,22 @@ impl std::fmt::Display for ProjectionId {
     }
 }
 
-/// Every projection of this build.
+/// Every projection of this build, by its first view.
 pub const ALL: [ProjectionId; 4] = [tally::ID, activity::ID, rooms::ID, record::ID];
+
+/// The number of a projection's fold in this build; `None` if it has no such projection.
+#[must_use]
+pub fn fold_of(projection: &str) -> Option<u32> {
+    let folds = [tally::FOLD, activity::FOLD, rooms::FOLD, record::FOLD];
+    ALL.iter().zip(folds).find(|(id, _)| id.name == projection).map(|(_, fold)| fold)
+}
+
+/// The tables or collections of a projection's rows; none if this build has no such projection.
+#[must_use]
+pub fn tables_of(projection: &str) -> &'static [&'static str] {
+    let tables = [tally::Tally.tables(), activity::Activity.tables(), rooms::Rooms.tables(), record::Record.tables()];
+    ALL.iter().zip(tables).find(|(id, _)| id.name == projection).map_or(&[], |(_, tables)| tables)
+}
 
 /// An event that a projection cannot fold. It is parked, with the later events of its aggregate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +85,10 @@ pub trait Projection: Clone + Send + Sync + 'static {
     /// An event, read as far as this projection needs.
     type Step: Send;
 
-    /// Its name and version.
-    fn id(&self) -> ProjectionId;
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// The number of its fold: raised with any change to what it makes of the same events.
+    fn version(&self) -> u32;
     /// The tables or collections that its rows are in.
     fn tables(&self) -> &'static [&'static str];
     /// Reads the event; `None` if it is none of this projection's business.

@@ -5,8 +5,11 @@ use cabildo_events::{Recorded, wire};
 use crate::activity::UNREADABLE;
 use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Unfoldable};
 
-/// Its name and version.
+/// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "record", version: 1 };
+
+/// The number of its fold: raised with any change to what it makes of the same events.
+pub const FOLD: u32 = 1;
 
 /// The collection: one document per event, its id the position.
 pub const EVENTS: &str = "events";
@@ -19,8 +22,12 @@ impl Projection for Record {
     type Rows = Documents;
     type Step = Document;
 
-    fn id(&self) -> ProjectionId {
-        ID
+    fn name(&self) -> &'static str {
+        ID.name
+    }
+
+    fn version(&self) -> u32 {
+        FOLD
     }
 
     fn tables(&self) -> &'static [&'static str] {

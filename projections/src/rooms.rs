@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::tally::unreadable_in;
 use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Unfoldable};
 
-/// Its name and version.
+/// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "rooms", version: 1 };
+
+/// The number of its fold: raised with any change to what it makes of the same events.
+pub const FOLD: u32 = 1;
 
 /// Collection of one document per room, its id the room's.
 pub const ROOMS: &str = "rooms";
@@ -98,8 +101,12 @@ impl Projection for Rooms {
     type Rows = Documents;
     type Step = Step;
 
-    fn id(&self) -> ProjectionId {
-        ID
+    fn name(&self) -> &'static str {
+        ID.name
+    }
+
+    fn version(&self) -> u32 {
+        FOLD
     }
 
     fn tables(&self) -> &'static [&'static str] {

@@ -11,8 +11,11 @@ use serde::Serialize;
 
 use crate::{Cell, Cells, Projection, ProjectionId, Unfoldable};
 
-/// Its name and version.
+/// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "tally", version: 1 };
+
+/// The number of its fold: raised with any change to what it makes of the same events.
+pub const FOLD: u32 = 1;
 
 /// Table of one hash per poll: `state` (`listed`, `any` or `closed`), `mode` (`listed` or `any`), `question`, `opened`, `closed`, and the counts
 /// `voters`, `options`, `spoilt`.
@@ -44,8 +47,12 @@ impl Projection for Tally {
     type Rows = Cells;
     type Step = Step;
 
-    fn id(&self) -> ProjectionId {
-        ID
+    fn name(&self) -> &'static str {
+        ID.name
+    }
+
+    fn version(&self) -> u32 {
+        FOLD
     }
 
     fn tables(&self) -> &'static [&'static str] {

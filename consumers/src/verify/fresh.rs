@@ -71,8 +71,9 @@ pub(super) struct Fresh<P: Projection> {
 
 impl<P: Projection> Fresh<P> {
     /// A state for each of these lanes, at its beginning.
-    pub(super) fn lanes(lanes: &[Lane]) -> Vec<LaneState> {
-        lanes.iter().map(|lane| LaneState::new(*lane, 0, Held::new())).collect()
+    pub(super) fn lanes(view: ProjectionId, lanes: &[Lane]) -> Vec<LaneState> {
+        let target = Arc::new(view.into());
+        lanes.iter().map(|lane| LaneState::new(Arc::clone(&target), *lane, 0, Held::new())).collect()
     }
 
     /// Folds each lane up to and including an event; lanes that stand there or further are left as they are.
@@ -123,12 +124,12 @@ impl<P: Projection> Fresh<P> {
     }
 
     async fn fold_pending(&mut self) -> Result<(), CompareError> {
-        let (projection, sink, progress) = (&self.projection, &self.sink, &self.progress);
+        let (projection, view, sink, progress) = (&self.projection, &self.view, &self.sink, &self.progress);
         let mut busy: FuturesUnordered<_> = self
             .lanes
             .iter_mut()
             .filter(|lane| lane.pending() > 0)
-            .map(|lane| drain(projection, sink, lane, progress))
+            .map(|lane| drain(projection, *view, sink, lane, progress))
             .collect();
         while let Some(drained) = busy.next().await {
             drained?;
@@ -140,6 +141,7 @@ impl<P: Projection> Fresh<P> {
 /// Folds all that is pending in a lane. What cannot be folded is held back, as consumers do, but parked nowhere.
 async fn drain<P: Projection>(
     projection: &P,
+    view: ProjectionId,
     sink: &Arc<SinkOf<P>>,
     lane: &mut LaneState,
     progress: &Progress,
@@ -147,8 +149,7 @@ async fn drain<P: Projection>(
     let before = lane.pending() as u64;
     while let Some(mut plan) = lane.plan(projection, APPLY_BATCH_EVENTS_MAX) {
         let keys = plan.take_keys();
-        let loaded =
-            if keys.is_empty() { plan.no_rows() } else { sink.load(projection.id(), lane.lane(), keys).await? };
+        let loaded = if keys.is_empty() { plan.no_rows() } else { sink.load(view, lane.lane(), keys).await? };
         let folded = plan.fold(projection, loaded, crate::now()).map_err(CompareError::InUse)?;
         let next = folded.batch.next;
         done(sink.apply(folded.batch).await?)?;

@@ -73,8 +73,8 @@ pub(crate) fn fold_of_live(decided: &Decided) -> Option<u32> {
 }
 
 /// The fold of this build.
-pub(crate) fn fold_here(_projection: &str) -> Option<u32> {
-    Some(1)
+pub(crate) fn fold_here(projection: &str) -> Option<u32> {
+    cabildo_projections::fold_of(projection)
 }
 
 /// A row that is not as the journal makes it.
@@ -180,13 +180,13 @@ impl Under<'_> {
         // The watermarks first: what is appended meanwhile must not look as if the view were ahead.
         let stands = live.watermarks(*view).await?;
         let heads = self.ports.journal.lane_heads().await?;
-        let scratch_view = projection.id();
+        let scratch_view = ProjectionId { name: projection.name(), version: 1 };
         let mut fresh = Fresh {
             projection,
             view: scratch_view,
             journal: self.ports.journal.clone(),
             sink: scratch.clone(),
-            lanes: Fresh::<P>::lanes(lanes),
+            lanes: Fresh::<P>::lanes(scratch_view, lanes),
             discarded: decided.discarded().keys().copied().collect(),
             throttle: Throttle::new(*per_second),
             progress: self.progress.clone(),

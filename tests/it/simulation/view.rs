@@ -1,8 +1,9 @@
 //! A view with several workers at it, none of which knows of the others.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
-use cabildo_consumers::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, held_by};
+use cabildo_consumers::{ChangeOf, Folded, Held, KeyOf, LaneState, Resume, RowOf, Target, held_by};
 use cabildo_events::{Lane, Recorded, Timestamp};
 use cabildo_projections::{Projection, ProjectionId};
 use cabildo_storage::embedded::{CountersFile, DocumentsFile, JournalFile};
@@ -68,6 +69,7 @@ struct Worker<P: Projection> {
 
 pub(crate) struct View<P: Projection, S> {
     projection: P,
+    target: Arc<Target>,
     sink: S,
     workers: Vec<Worker<P>>,
     /// Batches of workers that crashed: a zombie may still write them.
@@ -81,10 +83,12 @@ impl<P: Projection, S: SimulatedSink<P>> View<P, S>
 where
     ChangeOf<P>: Clone,
 {
-    pub(crate) fn new(projection: P, workers: usize, guard: Guard) -> Self {
+    pub(crate) fn new(projection: P, view: ProjectionId, workers: usize, guard: Guard) -> Self {
         let mut sink = S::empty();
         let snapshots = vec![sink.keep()];
-        let mut view = Self { projection, sink, workers: vec![], zombies: vec![], snapshots, parked: vec![], guard };
+        let target = Arc::new(view.into());
+        let mut view =
+            Self { projection, target, sink, workers: vec![], zombies: vec![], snapshots, parked: vec![], guard };
         for _ in 0..workers {
             let worker = view.started(&LaneHeads([0; 64]));
             view.workers.push(worker);
@@ -92,17 +96,21 @@ where
         view
     }
 
+    fn lane(&self, lane: Lane, stands: &Watermarks) -> LaneState {
+        LaneState::new(self.target.clone(), lane, stands[lane], self.held_in(lane))
+    }
+
     /// A worker as it starts: from the sink's own watermarks.
     fn started(&mut self, heads: &LaneHeads) -> Worker<P> {
-        let stands = self.sink.stands(self.projection.id());
-        let lanes: Vec<_> = Lane::all().map(|lane| LaneState::new(lane, stands[lane], self.held_in(lane))).collect();
+        let stands = self.sink.stands(self.target.view);
+        let lanes: Vec<_> = Lane::all().map(|lane| self.lane(lane, &stands)).collect();
         let behind = Lane::all().filter(|lane| heads[*lane] > stands[*lane]).map(|lane| stands[lane]).min();
         let read = behind.unwrap_or_else(|| heads.0.iter().copied().max().unwrap_or(0));
         Worker { lanes, read, folded: BTreeMap::new() }
     }
 
     fn held_in(&self, lane: Lane) -> Held {
-        held_by(&self.parked).into_iter().filter(|(aggregate, _)| aggregate.lane() == lane).collect()
+        held_by(&self.target, &self.parked).into_iter().filter(|(aggregate, _)| aggregate.lane() == lane).collect()
     }
 
     /// One random thing that happens to this view.
@@ -141,7 +149,7 @@ where
     fn fold_lane(&mut self, worker: usize, lane: usize, max: usize, now: Timestamp) {
         let state = &mut self.workers[worker].lanes[lane];
         let mut plan = state.plan(&self.projection, max).unwrap();
-        let mut loaded = self.sink.load_rows(self.projection.id(), state.lane(), plan.take_keys());
+        let mut loaded = self.sink.load_rows(self.target.view, state.lane(), plan.take_keys());
         if self.guard == Guard::SkipOlder {
             loaded.watermark = state.watermark();
         }
@@ -162,9 +170,9 @@ where
             Resume::Here => state.set_held(held),
             // The runner starts a new round: every lane from the sink's watermarks, the journal from the lowest.
             Resume::Rewind => {
-                let stands = self.sink.stands(self.projection.id());
+                let stands = self.sink.stands(self.target.view);
                 let lowest = stands.0.iter().copied().min().unwrap_or(0);
-                let lanes = Lane::all().map(|lane| LaneState::new(lane, stands[lane], self.held_in(lane))).collect();
+                let lanes = Lane::all().map(|lane| self.lane(lane, &stands)).collect();
                 self.workers[worker] = Worker { lanes, read: lowest, folded: BTreeMap::new() };
             }
         }
@@ -220,7 +228,7 @@ where
     /// A sink without transactions gets as far as the rows and not as far as the watermark (documents only: counters come in
     /// one script). The rows are written under a lane of their own, so that the real one stays where it is.
     fn tear(&mut self, worker: usize, random: &mut StdRng) {
-        if self.projection.id() != cabildo_projections::rooms::ID {
+        if self.target.view != cabildo_projections::rooms::ID {
             return;
         }
         let lanes: Vec<Lane> = self.workers[worker].folded.keys().copied().collect();
@@ -244,7 +252,7 @@ where
     pub(crate) fn settle(&mut self, journal: &JournalFile, now: Timestamp) -> Result<(), String> {
         let heads = journal.heads();
         for _ in 0..1_000 {
-            let stands = self.sink.stands(self.projection.id());
+            let stands = self.sink.stands(self.target.view);
             if Lane::all().all(|lane| stands[lane] >= heads[lane]) {
                 return Ok(());
             }
@@ -266,15 +274,15 @@ where
                 }
             }
         }
-        Err(format!("{} never catches up", self.projection.id()))
+        Err(format!("{} never catches up", self.target.view))
     }
 
     /// The view's content, which must equal a replay of the whole journal in one go.
     pub(crate) fn check(&mut self, events: &[Recorded]) -> Result<Vec<String>, String> {
-        let id = self.projection.id();
+        let id = self.target.view;
         let mut fresh = S::empty();
         for lane in Lane::all() {
-            let mut state = LaneState::new(lane, 0, Held::new());
+            let mut state = LaneState::new(self.target.clone(), lane, 0, Held::new());
             for event in events.iter().filter(|event| event.lane == lane) {
                 state.push(event.clone());
             }

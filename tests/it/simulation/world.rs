@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use cabildo_events::{Aggregate, Event, EventId, Position, Recorded, Timestamp};
-use cabildo_projections::rooms::Rooms;
-use cabildo_projections::tally::Tally;
+use cabildo_projections::rooms::{self, Rooms};
+use cabildo_projections::tally::{self, Tally};
 use cabildo_storage::embedded::{CountersFile, DocumentsFile, JournalFile};
 use cabildo_storage::{Append, AppendError, Appended, Expect};
 use rand::rngs::StdRng;
@@ -46,8 +46,8 @@ impl World {
             acknowledged: HashMap::new(),
             unanswered: vec![],
             sent: vec![],
-            tally: View::new(Tally, workers, guard),
-            rooms: View::new(Rooms, workers, guard),
+            tally: View::new(Tally, tally::ID, workers, guard),
+            rooms: View::new(Rooms, rooms::ID, workers, guard),
             broken: None,
         }
     }
