@@ -31,6 +31,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Projections(commands::projections::Projections),
     Verify(commands::verify::Verify),
+    Replay(commands::replay::Replay),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page
@@ -41,5 +42,10 @@ impl Command {
     /// Whether it runs until it is told to stop.
     pub(crate) const fn is_role(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Gateway(_) | Self::Consumer(_))
+    }
+
+    /// Whether it is a long piece of work that gives way to whatever else the machine does.
+    pub(crate) const fn gives_way(&self) -> bool {
+        matches!(self, Self::Replay(_))
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo_events::limits::{ROLE_CONNECT_RETRY_MS, TOOL_CONNECT_MS};
+use cabildo_projections::{ProjectionId, activity, tally};
 use cabildo_storage::{Counters, Documents, Journal, OpenError};
 use tokio_util::sync::CancellationToken;
 
@@ -51,10 +52,36 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// Whether a view is kept among the counters, or else among the documents.
+    #[expect(clippy::unused_self, reason = "the answer is about these places")]
+    pub(crate) fn keeps_counters(&self, view: ProjectionId) -> bool {
+        [tally::ID.name, activity::ID.name].contains(&view.name)
+    }
+
     /// As the consumers want them.
     pub(crate) fn into_consumer_ports(self) -> cabildo_consumers::Ports {
         cabildo_consumers::Ports { journal: self.journal, counters: self.counters, documents: self.documents }
     }
+}
+
+/// Opens all three for a tool that writes beside a process that may be running; the first that fails is told.
+pub(crate) async fn open_shared(places: &Places) -> anyhow::Result<Opened> {
+    let Places { journal, counters, documents } = places;
+    Ok(Opened {
+        journal: promptly(journal, cabildo_storage::open_journal_shared(journal.expose())).await?,
+        counters: promptly(counters, cabildo_storage::open_counters_shared(counters.expose())).await?,
+        documents: promptly(documents, cabildo_storage::open_documents_shared(documents.expose())).await?,
+    })
+}
+
+/// Opens all three for a tool that only reads; the first that fails is told.
+pub(crate) async fn open_read_only(places: &Places) -> anyhow::Result<Opened> {
+    let Places { journal, counters, documents } = places;
+    Ok(Opened {
+        journal: promptly(journal, cabildo_storage::open_journal_read_only(journal.expose())).await?,
+        counters: promptly(counters, cabildo_storage::open_counters_read_only(counters.expose())).await?,
+        documents: promptly(documents, cabildo_storage::open_documents_read_only(documents.expose())).await?,
+    })
 }
 
 /// Opens all three, for writing; the first that fails is told.

@@ -24,6 +24,9 @@ use commands::events::Events;
 use commands::projections::Projections;
 use exit::Exit;
 
+/// How far work that gives way stands behind the roles for the processor: it gets about a tenth of what they ask for, and
+/// all of what they leave. Threads take it on from the one that starts them.
+const NICENESS: i32 = 10;
 /// How long tasks that read a file or a pipe may hold up the end of the process.
 const RUNTIME_STOP_MS: u64 = 1_000;
 
@@ -56,6 +59,11 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         &settings,
         if arguments.command.is_role() { "info,async_nats=warn" } else { "warn,async_nats=error" },
     )?;
+    if arguments.command.gives_way()
+        && let Err(error) = rustix::process::nice(NICENESS)
+    {
+        tracing::debug!(%error, "this process keeps its priority");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let exit = runtime.block_on(dispatch(arguments.command, &settings));
     runtime.shutdown_timeout(Duration::from_millis(RUNTIME_STOP_MS));
@@ -76,8 +84,10 @@ async fn dispatch(command: Command, settings: &settings::Settings) -> anyhow::Re
         Command::Events(Events::Export(export)) => commands::events::export::run(settings, &export, stop).await,
         Command::Events(Events::Import(import)) => commands::events::import::run(settings, &import, stop).await,
         Command::Projections(Projections::List(options)) => commands::projections::list(settings, &options).await,
+        Command::Projections(Projections::Rows(rows)) => commands::rows::run(settings, &rows, stop).await,
         Command::Projections(Projections::Lag(options)) => commands::projections::lag(settings, &options).await,
         Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,
+        Command::Replay(replay) => commands::replay::run(settings, &replay, stop).await,
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

@@ -31,6 +31,20 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(&serde_json::to_string(value)?)?)
 }
 
+/// Asks whether to go on. Where nobody can be asked, `yes` must have been said.
+pub(crate) fn confirmed(question: &str, yes: bool) -> anyhow::Result<bool> {
+    if yes {
+        return Ok(true);
+    }
+    if !io::stdin().is_terminal() {
+        return Err(crate::exit::Usage(format!("{question} Nobody can be asked here: say --yes")).into());
+    }
+    let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes" | "s" | "sí" | "si"))
+}
+
 /// Whether stderr is a terminal: only then is there a progress bar.
 pub(crate) fn shows_progress() -> bool {
     io::stderr().is_terminal()

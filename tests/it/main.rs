@@ -15,6 +15,7 @@ mod embedded;
 mod emptied;
 mod gateway;
 mod jetstream;
+mod replay;
 mod servers;
 mod simulation;
 mod views;

@@ -8,6 +8,8 @@ pub(crate) mod gateway;
 pub(crate) mod man;
 pub(crate) mod produce;
 pub(crate) mod projections;
+pub(crate) mod replay;
 pub(crate) mod roles;
+pub(crate) mod rows;
 pub(crate) mod up;
 pub(crate) mod verify;

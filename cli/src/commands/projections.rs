@@ -25,6 +25,7 @@ pub(crate) enum Projections {
     ///
     /// Exits with 4 if something is parked.
     Lag(ProjectionOptions),
+    Rows(super::rows::Rows),
 }
 
 /// What both take.
@@ -109,7 +110,7 @@ pub(crate) async fn list(settings: &Settings, options: &ProjectionOptions) -> an
 }
 
 /// The last position up to which no lane misses an event: that of the journal's last event if none is behind.
-fn applied_up_to(watermarks: &Watermarks, heads: &LaneHeads) -> Position {
+pub(crate) fn applied_up_to(watermarks: &Watermarks, heads: &LaneHeads) -> Position {
     let behind = lag::lacking(watermarks, heads).map(|(after, _)| after);
     behind.unwrap_or_else(|| Position::at(heads.0.iter().copied().max().unwrap_or(0)))
 }

@@ -1,0 +1,6 @@
+//! `cabildo replay`: a view made anew beside the live one, compared, read, given up.
+
+mod buggy;
+mod footing;
+mod story;
+mod tool;
