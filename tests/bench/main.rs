@@ -1,7 +1,8 @@
 //! `make bench`: one table. Each row is a rate or a latency of Cabildo beside a named baseline, measured in the same run on the
 //! same machine; the ratio is what is claimed, never the figure alone.
 //!
-//! `cargo bench --bench table -- WORD…` runs only the rows whose name has one of the words.
+//! `cargo bench --bench table -- WORD…` runs only the rows whose name has one of the words; with `--small`, those that know how
+//! to run with a hundredth of their events, to see that they run.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,8 @@
 mod append;
 mod apply;
 mod ballots;
+mod beside;
+mod mixed;
 mod replay;
 #[path = "../it/servers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
@@ -26,7 +29,7 @@ use table::Table;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let mut table = Table::new(wanted);
+    let mut table = Table::new(wanted, std::env::args().any(|argument| argument == "--small"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         append::embedded(&mut table).await;
@@ -34,6 +37,8 @@ fn main() {
         apply::redis(&mut table).await;
         apply::mongo(&mut table).await;
         replay::embedded(&mut table).await;
+        beside::alone(&mut table).await;
+        beside::live(&mut table).await;
         visible::latency(&mut table).await;
     });
     table.print();

@@ -5,12 +5,18 @@ use std::time::Duration;
 /// Rows as they come in.
 pub(crate) struct Table {
     wanted: Vec<String>,
+    small: bool,
     rows: Vec<[String; 6]>,
 }
 
 impl Table {
-    pub(crate) fn new(wanted: Vec<String>) -> Self {
-        Self { wanted, rows: vec![] }
+    pub(crate) fn new(wanted: Vec<String>, small: bool) -> Self {
+        Self { wanted, small, rows: vec![] }
+    }
+
+    /// So many, or a hundredth of it.
+    pub(crate) fn scaled(&self, count: usize) -> usize {
+        if self.small { count / 100 } else { count }
     }
 
     /// Whether rows of this name were asked for.

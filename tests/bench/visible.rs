@@ -14,15 +14,15 @@ const IDLE_SAMPLES: usize = 400;
 const BUSY_SAMPLES: usize = 400;
 /// Between two samples.
 const PAUSE: Duration = Duration::from_millis(10);
-const VOTES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/seed/votes-gt.json");
+pub(crate) const VOTES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/seed/votes-gt.json");
 
-fn cabildo(arguments: &[&str], environment: &[(&str, String)]) -> Command {
+pub(crate) fn cabildo(arguments: &[&str], environment: &[(&str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
     command.args(arguments).env_clear().envs(environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
-async fn up(environment: &[(&str, String)]) -> (Child, String) {
+pub(crate) async fn up(environment: &[(&str, String)]) -> (Child, String) {
     let mut command = cabildo(&["up", "--listen", "127.0.0.1:0", "--log", "warn"], environment);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -30,13 +30,13 @@ async fn up(environment: &[(&str, String)]) -> (Child, String) {
     (child, line.split("ready: ").nth(1).expect("the address").to_owned())
 }
 
-struct Sample {
+pub(crate) struct Sample {
     written: Duration,
     visible: Duration,
 }
 
 /// Casts ballots one after the other; how long each took to be acknowledged, and to be read back from the tally.
-async fn samples(address: &str, poll: &str, count: usize, voter: &str) -> Vec<Sample> {
+pub(crate) async fn samples(address: &str, poll: &str, count: usize, voter: &str) -> Vec<Sample> {
     let client = reqwest::Client::builder().tcp_nodelay(true).build().unwrap();
     let mut samples = Vec::with_capacity(count);
     for number in 0..count {
@@ -70,10 +70,19 @@ fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-fn row(table: &mut Table, name: &str, samples: &[Sample], goal: &str) {
-    let visible = |percent| percentile(samples.iter().map(|sample| sample.visible).collect(), percent);
+fn visible(samples: &[Sample], percent: usize) -> Duration {
+    percentile(samples.iter().map(|sample| sample.visible).collect(), percent)
+}
+
+/// A row of samples beside others.
+pub(crate) fn row(table: &mut Table, name: &str, samples: &[Sample], base: (&str, &[Sample]), goal: &str) {
+    table.latency(name, visible(samples, 50), visible(samples, 99), base.0, visible(base.1, 99), goal);
+}
+
+fn beside_written(table: &mut Table, name: &str, samples: &[Sample], goal: &str) {
     let written = percentile(samples.iter().map(|sample| sample.written).collect(), 99);
-    table.latency(name, visible(50), visible(99), "the same ballot's acknowledgement", written, goal);
+    let baseline = "the same ballot's acknowledgement";
+    table.latency(name, visible(samples, 50), visible(samples, 99), baseline, written, goal);
 }
 
 async fn footing(table: &mut Table, name: &str, environment: &[(&str, String)]) {
@@ -83,7 +92,7 @@ async fn footing(table: &mut Table, name: &str, environment: &[(&str, String)]) 
     client.post(format!("{address}/api/v1/polls")).json(&poll).send().await.unwrap().error_for_status().unwrap();
     samples(&address, "visible", 50, "warm").await;
     let idle = samples(&address, "visible", IDLE_SAMPLES, "idle").await;
-    row(table, &format!("vote to tally, {name}, idle"), &idle, "p99 < 15 ms");
+    beside_written(table, &format!("vote to tally, {name}, idle"), &idle, "p99 < 15 ms");
 
     let load = ["produce", "votes", "--file", VOTES, "--poll", "load", "--users", "64", "--rate", "10000/s"];
     let mut load = cabildo(&[&load[..], &["--count", "200000", "--server", &address]].concat(), environment);
@@ -94,7 +103,7 @@ async fn footing(table: &mut Table, name: &str, environment: &[(&str, String)]) 
     let rate = crate::table::per_second(voters(&address).await - before, began.elapsed());
     assert!(load.try_wait().unwrap().is_none(), "the load ended before the last sample");
     load.kill().await.unwrap();
-    row(table, &format!("vote to tally, {name}, at {rate:.0} votes/s"), &busy, "p99 < 50 ms at 10k/s");
+    beside_written(table, &format!("vote to tally, {name}, at {rate:.0} votes/s"), &busy, "p99 < 50 ms at 10k/s");
 }
 
 pub(crate) async fn latency(table: &mut Table) {
