@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Verify(commands::verify::Verify),
     #[command(subcommand)]
     Dashboards(commands::dashboards::Dashboards),
+    #[command(subcommand)]
+    Parked(commands::parked::ParkedCommand),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page

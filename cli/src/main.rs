@@ -22,6 +22,7 @@ use clap::Parser;
 
 use arguments::{Arguments, Command};
 use commands::events::Events;
+use commands::parked::ParkedCommand;
 use commands::projections::Projections;
 use exit::Exit;
 
@@ -100,6 +101,10 @@ async fn dispatch(
         Command::Replay(replay) => commands::replay::run(settings, &replay, stop).await,
         Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,
         Command::Dashboards(dashboards) => commands::dashboards::run(settings, &dashboards, stop).await,
+        Command::Parked(ParkedCommand::List(list)) => commands::parked::list::run(settings, &list).await,
+        Command::Parked(ParkedCommand::Show(show)) => commands::parked::show::run(settings, &show).await,
+        Command::Parked(ParkedCommand::Retry(retry)) => commands::parked::retry::run(settings, &retry, stop).await,
+        Command::Parked(ParkedCommand::Discard(discard)) => commands::parked::discard::run(settings, &discard, stop).await,
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

@@ -187,6 +187,10 @@ pub const PARKED_EVENTS_MAX: usize = 100_000;
 pub const VIEWS_MAX: usize = 8;
 /// Most events that one projection may be told to leave out.
 pub const DISCARDED_EVENTS_MAX: usize = 10_000;
+/// How long the mending of one aggregate waits for its lane to be quiet, in milliseconds; then it is refused.
+pub const MEND_MS: u64 = 10_000;
+/// Times that what was parked of an aggregate meanwhile is folded again before the mending gives up.
+pub const MEND_ROUNDS_MAX: usize = 8;
 /// How often a projection looks whether its view was set back, in milliseconds: an emptied view shows within it, also while
 /// nothing comes.
 pub const VIEW_CHECK_MS: u64 = 1_000;

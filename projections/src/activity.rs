@@ -1,6 +1,6 @@
 //! Events by type and second: what dashboards draw.
 
-use cabildo_events::Recorded;
+use cabildo_events::{Aggregate, Recorded};
 
 use crate::{Cell, Cells, Projection, ProjectionId, Unfoldable};
 
@@ -52,6 +52,14 @@ impl Projection for Activity {
     fn fold(&self, step: Cell, cells: &mut Cells) -> Result<(), Unfoldable> {
         cells.add(step, 1);
         Ok(())
+    }
+
+    fn rows_are_of_one_aggregate(&self) -> bool {
+        false
+    }
+
+    fn is_of(&self, _aggregate: &Aggregate, _cell: &Cell, _row: &Box<str>) -> bool {
+        false
     }
 }
 

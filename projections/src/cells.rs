@@ -123,4 +123,21 @@ impl Rows for Cells {
         changes.sort_unstable_by(|left, right| left.cell().cmp(right.cell()));
         changes
     }
+
+    fn into_rows(self) -> Vec<(Cell, Box<str>)> {
+        let row = |change| match change {
+            CellChange::Add(cell, sum) => Some((cell, sum.to_string().into_boxed_str())),
+            CellChange::Put(cell, text) => Some((cell, text)),
+            CellChange::Remove(_) => None,
+        };
+        self.into_changes().into_iter().filter_map(row).collect()
+    }
+
+    fn write(key: Cell, row: Box<str>, _there: Option<&Box<str>>) -> CellChange {
+        CellChange::Put(key, row)
+    }
+
+    fn remove(key: Cell, _there: &Box<str>) -> CellChange {
+        CellChange::Remove(key)
+    }
 }

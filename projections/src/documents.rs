@@ -164,4 +164,17 @@ impl Rows for Documents {
             written.into_iter().map(|held| DocumentChange::Write { document: held.document, from: held.loaded });
         self.appended.into_iter().map(DocumentChange::Append).chain(written).collect()
     }
+
+    fn into_rows(self) -> Vec<(DocumentKey, Document)> {
+        let held = self.held.into_values().map(|held| held.document);
+        self.appended.into_iter().chain(held).map(|document| (document.key.clone(), document)).collect()
+    }
+
+    fn write(_key: DocumentKey, row: Document, there: Option<&Document>) -> DocumentChange {
+        DocumentChange::Write { document: row, from: there.map(|there| there.folded) }
+    }
+
+    fn remove(key: DocumentKey, there: &Document) -> DocumentChange {
+        DocumentChange::Remove { key, from: Some(there.folded) }
+    }
 }

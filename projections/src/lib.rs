@@ -16,7 +16,7 @@ pub use cells::{Cell, CellChange, Cells};
 pub use documents::{Document, DocumentChange, DocumentKey, Documents, Ids};
 pub use history::History;
 
-use cabildo_events::{DecodeError, Position, Recorded};
+use cabildo_events::{Aggregate, DecodeError, Position, Recorded};
 
 /// A view of a projection. Its rows carry name and version in their keys, so that several views of one projection stand
 /// side by side.
@@ -78,6 +78,12 @@ pub trait Rows: Default + Send {
     fn load(&mut self, key: Self::Key, row: Option<Self::Row>);
     /// All changes, in the order of their keys: the same events give the same bytes.
     fn into_changes(self) -> Vec<Self::Change>;
+    /// The rows that were made, where nothing was loaded before: what a view holds of these events and no others.
+    fn into_rows(self) -> Vec<(Self::Key, Self::Row)>;
+    /// The change that makes a row what it should be, whatever `there` is in its place.
+    fn write(key: Self::Key, row: Self::Row, there: Option<&Self::Row>) -> Self::Change;
+    /// The change that takes a row away.
+    fn remove(key: Self::Key, there: &Self::Row) -> Self::Change;
 }
 
 /// A pure fold.
@@ -105,6 +111,17 @@ pub trait Projection: Clone + Send + Sync + 'static {
     /// # Errors
     /// When the event does not fit the rows.
     fn fold(&self, step: Self::Step, rows: &mut Self::Rows) -> Result<(), Unfoldable>;
+    /// Whether every row belongs to one aggregate, so that an aggregate's rows can be made anew from its own events.
+    fn rows_are_of_one_aggregate(&self) -> bool {
+        true
+    }
+    /// Whether a row belongs to an aggregate.
+    fn is_of(
+        &self,
+        aggregate: &Aggregate,
+        key: &<Self::Rows as Rows>::Key,
+        row: &<Self::Rows as Rows>::Row,
+    ) -> bool;
 }
 
 #[cfg(test)]

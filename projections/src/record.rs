@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use cabildo_events::{Recorded, wire};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use cabildo_events::{Aggregate, Recorded, wire};
 
 use crate::activity::UNREADABLE;
 use crate::{Document, DocumentKey, Documents, Ids, Projection, ProjectionId, Unfoldable};
@@ -63,6 +63,10 @@ impl Projection for Record {
     fn fold(&self, step: Document, documents: &mut Documents) -> Result<(), Unfoldable> {
         documents.append(step);
         Ok(())
+    }
+
+    fn is_of(&self, aggregate: &Aggregate, _key: &DocumentKey, row: &Document) -> bool {
+        *row.aggregate == aggregate.to_string()
     }
 }
 

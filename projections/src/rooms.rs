@@ -1,6 +1,6 @@
 //! Rooms and their messages, in order, with edits and deletions applied.
 
-use cabildo_events::{Context, Event, Lane, MessageId, Position, Recorded, Timestamp};
+use cabildo_events::{Aggregate, Context, Event, Lane, MessageId, Position, Recorded, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::tally::unreadable_in;
@@ -178,6 +178,10 @@ impl Projection for Rooms {
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_of(&self, aggregate: &Aggregate, _key: &DocumentKey, row: &Document) -> bool {
+        *row.aggregate == aggregate.to_string()
     }
 }
 

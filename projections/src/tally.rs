@@ -108,6 +108,11 @@ impl Projection for Tally {
         }
         Ok(())
     }
+
+    fn is_of(&self, aggregate: &Aggregate, cell: &Cell, _row: &Box<str>) -> bool {
+        let poll = if cell.table == INDEX { &cell.field } else { &cell.key };
+        aggregate.context() == Context::Poll && **poll == *aggregate.id()
+    }
 }
 
 fn count(

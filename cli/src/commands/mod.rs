@@ -9,6 +9,8 @@ pub(crate) mod events;
 pub(crate) mod gateway;
 pub(crate) mod man;
 mod past;
+pub(crate) mod mend;
+pub(crate) mod parked;
 pub(crate) mod produce;
 pub(crate) mod projections;
 pub(crate) mod replay;

@@ -5,6 +5,7 @@ mod deploy;
 mod journal;
 mod moving;
 mod past;
+mod parked;
 mod settings;
 mod up;
 mod verify;

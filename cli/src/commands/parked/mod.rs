@@ -1,0 +1,65 @@
+//! `cabildo parked …`: events that a projection cannot fold, and what becomes of them.
+
+pub(crate) mod discard;
+pub(crate) mod list;
+pub(crate) mod retry;
+pub(crate) mod show;
+
+use cabildo_events::{Position, ProjectionName};
+use cabildo_projections::{ALL, ProjectionId};
+use cabildo_storage::{Journal, Parked, Views};
+
+use crate::exit::Usage;
+
+/// Show events that a projection cannot fold, fold them again, or leave them out
+///
+/// An event that cannot be folded is set aside with the later events of its aggregate; everything else goes on.
+#[derive(clap::Subcommand, Debug)]
+pub(crate) enum ParkedCommand {
+    List(list::List),
+    Show(show::Show),
+    Retry(retry::Retry),
+    Discard(discard::Discard),
+}
+
+/// A projection by its name.
+pub(super) fn projection(name: &str) -> Result<ProjectionId, Usage> {
+    ALL.into_iter().find(|id| id.name == name).ok_or_else(|| {
+        let known: Vec<_> = ALL.iter().map(|id| id.name).collect();
+        Usage(format!("there is no projection `{name}`: there are {}", known.join(", ")))
+    })
+}
+
+/// The name as the record has it.
+pub(super) fn name_of(id: ProjectionId) -> anyhow::Result<ProjectionName> {
+    Ok(id.name.parse()?)
+}
+
+/// What is parked of the views that are kept up, by view; of one projection, or of all.
+pub(super) async fn of_all(
+    journal: &dyn Journal,
+    only: Option<ProjectionId>,
+) -> anyhow::Result<Vec<(ProjectionId, Vec<Parked>)>> {
+    let decided = Views::read(journal).await?;
+    let mut found = Vec::new();
+    for id in ALL.into_iter().filter(|id| only.is_none_or(|only| only == *id)) {
+        for version in decided.of(id.name).views().keys() {
+            let parked = journal.parked(id.name, *version).await?;
+            if !parked.is_empty() {
+                found.push((ProjectionId { version: *version, ..id }, parked));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The first parked event of an aggregate stands for itself; those behind it only wait.
+pub(super) fn waits(one: &Parked, all: &[Parked]) -> bool {
+    let earlier = |other: &Parked| other.aggregate == one.aggregate && other.position < one.position;
+    one.aggregate.is_some() && all.iter().any(earlier)
+}
+
+/// Why there is nothing parked at a position.
+pub(super) fn not_parked(projection: &str, position: Position) -> anyhow::Error {
+    anyhow::anyhow!("{position} is not parked by {projection}: see `cabildo parked list {projection}`")
+}
