@@ -104,7 +104,9 @@ async fn dispatch(
         Command::Parked(ParkedCommand::List(list)) => commands::parked::list::run(settings, &list).await,
         Command::Parked(ParkedCommand::Show(show)) => commands::parked::show::run(settings, &show).await,
         Command::Parked(ParkedCommand::Retry(retry)) => commands::parked::retry::run(settings, &retry, stop).await,
-        Command::Parked(ParkedCommand::Discard(discard)) => commands::parked::discard::run(settings, &discard, stop).await,
+        Command::Parked(ParkedCommand::Discard(discard)) => {
+            commands::parked::discard::run(settings, &discard, stop).await
+        }
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

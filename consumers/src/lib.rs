@@ -8,6 +8,7 @@
 mod build;
 pub mod compare;
 mod lane;
+mod mend;
 mod metrics;
 mod pace;
 mod progress;
@@ -19,17 +20,19 @@ mod worker;
 
 pub use build::{BuildError, Builder, Plan as BuildPlan};
 pub use lane::{ChangeOf, Folded, Held, KeyOf, LaneState, Plan, Resume, RowOf, Target, held_by};
+pub use mend::{MendError, Mended};
 pub use metrics::Metrics;
 pub use pace::Gait;
 pub use progress::Progress;
 pub use upkeep::keep_up;
 pub use worker::SinkOf;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo_events::Timestamp;
 use cabildo_events::limits::{RETRY_FIRST_MS, RETRY_LONGEST_MS};
+use cabildo_events::{Aggregate, Position, Timestamp};
 use cabildo_projections::ProjectionId;
 use cabildo_projections::record::Record;
 use cabildo_projections::tally::Tally;
@@ -69,7 +72,7 @@ impl Config {
 macro_rules! with_projection {
     ($name:expr, $counters:expr, $documents:expr, |$projection:ident, $sink:ident| $run:expr, else $unknown:expr) => {
         match $name {
-            name if name == cabildo_projections::tally::ID.name => {
+            name if name == cabildo_projections::cabildo_projections::tally::ID.name => {
                 let ($projection, $sink) = (cabildo_projections::tally::Tally, $counters as Arc<$crate::CountersSink>);
                 $run
             }
@@ -78,12 +81,12 @@ macro_rules! with_projection {
                     (cabildo_projections::activity::Activity, $counters as Arc<$crate::CountersSink>);
                 $run
             }
-            name if name == cabildo_projections::rooms::ID.name => {
+            name if name == cabildo_projections::cabildo_projections::rooms::ID.name => {
                 let ($projection, $sink) =
                     (cabildo_projections::rooms::Rooms, $documents as Arc<$crate::DocumentsSink>);
                 $run
             }
-            name if name == cabildo_projections::record::ID.name => {
+            name if name == cabildo_projections::cabildo_projections::record::ID.name => {
                 let ($projection, $sink) =
                     (cabildo_projections::record::Record, $documents as Arc<$crate::DocumentsSink>);
                 $run
@@ -114,6 +117,35 @@ pub async fn run(config: Config, ports: Ports, metrics: Arc<Metrics>, shutdown: 
         if let Err(error) = ended {
             tracing::error!(%error, "a projection ended");
         }
+    }
+}
+
+/// Makes the rows of one aggregate anew in a view, from the aggregate's own events, while the view goes on being read and kept
+/// up. `paused`: the projection stands still by an operator's decision.
+///
+/// # Errors
+/// See [`MendError`].
+pub async fn mend(
+    view: ProjectionId,
+    ports: &Ports,
+    aggregate: &Aggregate,
+    discarded: &BTreeSet<Position>,
+    paused: bool,
+) -> Result<Mended, MendError> {
+    let journal = &*ports.journal;
+    let (counters, documents): (Arc<CountersSink>, Arc<DocumentsSink>) =
+        (ports.counters.clone(), ports.documents.clone());
+    match view.name {
+        name if name == cabildo_projections::tally::ID.name => {
+            mend::mend(&Tally, view, journal, &*counters, aggregate, discarded, paused).await
+        }
+        name if name == cabildo_projections::rooms::ID.name => {
+            mend::mend(&cabildo_projections::rooms::Rooms, view, journal, &*documents, aggregate, discarded, paused).await
+        }
+        name if name == cabildo_projections::record::ID.name => {
+            mend::mend(&Record, view, journal, &*documents, aggregate, discarded, paused).await
+        }
+        _ => Err(MendError::Shared(view.name)),
     }
 }
 

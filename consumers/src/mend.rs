@@ -126,7 +126,8 @@ async fn fold<P: Projection>(
             if discarded.contains(&position) {
                 continue;
             }
-            let unfoldable = |reason: cabildo_projections::Unfoldable| MendError::Unfoldable { position, reason: reason.0 };
+            let unfoldable =
+                |reason: cabildo_projections::Unfoldable| MendError::Unfoldable { position, reason: reason.0 };
             if let Some(step) = projection.step(&event).map_err(unfoldable)? {
                 rows.begin(position);
                 projection.fold(step, &mut rows).map_err(unfoldable)?;

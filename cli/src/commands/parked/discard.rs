@@ -52,7 +52,6 @@ pub(crate) async fn run(settings: &Settings, discard: &Discard, stop: Cancellati
             mender.release(*view, &[position]).await?;
         }
     }
-    let (left, _) =
-        mender.fold_again(Some(id), |one| one.position == position, output::Form::Pretty, &stop).await?;
+    let (left, _) = mender.fold_again(Some(id), |one| one.position == position, output::Form::Pretty, &stop).await?;
     Ok(if left { Exit::Parked } else { Exit::Ok })
 }

@@ -67,9 +67,15 @@ pub(crate) async fn run(settings: &Settings, list: &List) -> anyhow::Result<Exit
         lines.iter().try_for_each(output::json)?;
     } else if any {
         let mut table = Table::new();
-        table
-            .load_preset(presets::NOTHING)
-            .set_header(["projection", "version", "position", "aggregate", "waiting", "parked", "reason"]);
+        table.load_preset(presets::NOTHING).set_header([
+            "projection",
+            "version",
+            "position",
+            "aggregate",
+            "waiting",
+            "parked",
+            "reason",
+        ]);
         for line in lines {
             table.add_row([
                 line.projection.to_owned(),

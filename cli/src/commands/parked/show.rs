@@ -38,7 +38,10 @@ pub(crate) async fn run(settings: &Settings, show: &Show) -> anyhow::Result<Exit
         output::json(&json!({ "parked": one, "event": event }))?;
         return Ok(Exit::Ok);
     }
-    output::line(&format!("{}.v{} parked {} on {}: {}", one.projection, one.version, one.position, one.parked, one.reason))?;
+    output::line(&format!(
+        "{}.v{} parked {} on {}: {}",
+        one.projection, one.version, one.position, one.parked, one.reason
+    ))?;
     output::line(&serde_json::to_string_pretty(&event)?)?;
     Ok(Exit::Ok)
 }
