@@ -101,6 +101,8 @@ async fn dispatch(
         Command::Replay(replay) => commands::replay::run(settings, &replay, stop).await,
         Command::Verify(verify) => commands::verify::run(settings, &verify, stop).await,
         Command::Dashboards(dashboards) => commands::dashboards::run(settings, &dashboards, stop).await,
+        Command::Projections(Projections::Pause(pause)) => commands::pause::pause(settings, &pause).await,
+        Command::Projections(Projections::Resume(resume)) => commands::pause::resume(settings, &resume).await,
         Command::Parked(ParkedCommand::List(list)) => commands::parked::list::run(settings, &list).await,
         Command::Parked(ParkedCommand::Show(show)) => commands::parked::show::run(settings, &show).await,
         Command::Parked(ParkedCommand::Retry(retry)) => commands::parked::retry::run(settings, &retry, stop).await,

@@ -11,6 +11,7 @@ pub(crate) mod man;
 mod past;
 pub(crate) mod mend;
 pub(crate) mod parked;
+pub(crate) mod pause;
 pub(crate) mod produce;
 pub(crate) mod projections;
 pub(crate) mod replay;

@@ -26,6 +26,8 @@ pub(crate) enum Projections {
     /// Exits with 4 if something is parked.
     Lag(ProjectionOptions),
     Rows(super::rows::Rows),
+    Pause(super::pause::Pause),
+    Resume(super::pause::Resume),
 }
 
 /// What both take.
