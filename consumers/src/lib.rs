@@ -72,7 +72,7 @@ impl Config {
 macro_rules! with_projection {
     ($name:expr, $counters:expr, $documents:expr, |$projection:ident, $sink:ident| $run:expr, else $unknown:expr) => {
         match $name {
-            name if name == cabildo_projections::cabildo_projections::tally::ID.name => {
+            name if name == cabildo_projections::tally::ID.name => {
                 let ($projection, $sink) = (cabildo_projections::tally::Tally, $counters as Arc<$crate::CountersSink>);
                 $run
             }
@@ -81,12 +81,12 @@ macro_rules! with_projection {
                     (cabildo_projections::activity::Activity, $counters as Arc<$crate::CountersSink>);
                 $run
             }
-            name if name == cabildo_projections::cabildo_projections::rooms::ID.name => {
+            name if name == cabildo_projections::rooms::ID.name => {
                 let ($projection, $sink) =
                     (cabildo_projections::rooms::Rooms, $documents as Arc<$crate::DocumentsSink>);
                 $run
             }
-            name if name == cabildo_projections::cabildo_projections::record::ID.name => {
+            name if name == cabildo_projections::record::ID.name => {
                 let ($projection, $sink) =
                     (cabildo_projections::record::Record, $documents as Arc<$crate::DocumentsSink>);
                 $run
@@ -132,21 +132,12 @@ pub async fn mend(
     discarded: &BTreeSet<Position>,
     paused: bool,
 ) -> Result<Mended, MendError> {
-    let journal = &*ports.journal;
-    let (counters, documents): (Arc<CountersSink>, Arc<DocumentsSink>) =
-        (ports.counters.clone(), ports.documents.clone());
-    match view.name {
-        name if name == cabildo_projections::tally::ID.name => {
-            mend::mend(&Tally, view, journal, &*counters, aggregate, discarded, paused).await
-        }
-        name if name == cabildo_projections::rooms::ID.name => {
-            mend::mend(&cabildo_projections::rooms::Rooms, view, journal, &*documents, aggregate, discarded, paused).await
-        }
-        name if name == cabildo_projections::record::ID.name => {
-            mend::mend(&Record, view, journal, &*documents, aggregate, discarded, paused).await
-        }
-        _ => Err(MendError::Shared(view.name)),
-    }
+    let Ports { journal, counters, documents } = ports.clone();
+    with_projection!(view.name, counters, documents, |projection, sink| {
+        mend::mend(&projection, view, &*journal, &*sink, aggregate, discarded, paused).await
+    }, else {
+        Err(MendError::Shared(view.name))
+    })
 }
 
 /// What operators decided, as soon as the journal answers.

@@ -1,6 +1,6 @@
 //! A worker: owns some lanes of one projection, folds what its channel brings, and writes it to the sink.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cabildo_events::limits::{
-    APPLY_BATCH_EVENTS_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS, TOOL_TRIES_MAX,
+    APPLY_BATCH_EVENTS_MAX, PARKED_AGGREGATES_MAX, PARKED_EVENTS_MAX, RETRY_FIRST_MS, RETRY_LONGEST_MS, TOOL_TRIES_MAX,
 };
-use cabildo_events::{Lane, Recorded, Timestamp};
+use cabildo_events::{Aggregate, Lane, Position, Recorded, Timestamp};
 use cabildo_projections::Projection;
 use cabildo_storage::{Applied, Journal, LaneBatch, Parked, Sink, Watermarks, trace};
 use futures::StreamExt;
@@ -136,12 +136,14 @@ impl<P: Projection> Shared<P> {
             tracing::error!(projection = id.name, position = %one.position, reason = one.reason, "parked an event");
         }
         self.persist("park events", || async {
-            let held = self.journal.parked(id.name, id.version).await.map_err(|error| error.to_string())?.len();
-            if held + parked.len() > PARKED_EVENTS_MAX {
-                return Err(format!(
-                    "{held} events are parked already: the projection stands still until some are dealt with"
-                ));
+            let held = self.journal.parked(id.name, id.version).await.map_err(|error| error.to_string())?;
+            let too_much = breaks_circuit(&held, parked);
+
+            self.metrics.circuit_open(id.name, too_much.is_some());
+            if let Some(reason) = too_much {
+                return Err(reason);
             }
+            let held = held.len();
             self.journal.park(parked.to_vec()).await.map_err(|error| error.to_string())?;
             if self.is_live() {
                 self.metrics.parked(id.name, held + parked.len());
@@ -150,6 +152,27 @@ impl<P: Projection> Shared<P> {
         })
         .await
     }
+}
+
+/// Why so much is parked that the view must stand still. One aggregate that is broken is set aside and the rest goes on; many
+/// that are broken at once mean a build that cannot read what others write, and going on would set aside everything.
+fn breaks_circuit(held: &[Parked], more: &[Parked]) -> Option<String> {
+    let mut all: BTreeMap<Position, Option<&Aggregate>> = BTreeMap::new();
+    all.extend(held.iter().chain(more).map(|one| (one.position, one.aggregate.as_ref())));
+    let aggregates: BTreeSet<_> = all.values().flatten().collect();
+    let what = if aggregates.len() > PARKED_AGGREGATES_MAX {
+        format!(
+            "events of {} aggregates are or would be parked, the most are {PARKED_AGGREGATES_MAX}",
+            aggregates.len()
+        )
+    } else if all.len() > PARKED_EVENTS_MAX {
+        format!("{} events are or would be parked, the most are {PARKED_EVENTS_MAX}", all.len())
+    } else {
+        return None;
+    };
+    Some(format!(
+        "the circuit breaker is open: {what}; see `cabildo parked list`, then `cabildo parked retry` or `discard`"
+    ))
 }
 
 /// Runs a worker until its channel closes (then all it was given is in the view) or it is told to stop.
@@ -309,5 +332,26 @@ fn resume(lane: &mut LaneState, watermark: u64) -> Outcome {
     match lane.conflict(watermark) {
         Resume::Here => Outcome::Conflict,
         Resume::Rewind => Outcome::Rewind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parked(seq: u64, poll: &str) -> Parked {
+        let aggregate = Some(Aggregate::poll(&poll.parse().unwrap()));
+        let (projection, reason) = ("tally".to_owned(), "unknown".to_owned());
+        Parked { projection, version: 1, position: Position::at(seq), aggregate, reason, parked: Timestamp::default() }
+    }
+
+    #[test]
+    fn one_broken_poll_breaks_nothing_and_many_do() {
+        let one: Vec<_> = (1..5_000).map(|seq| parked(seq, "bands")).collect();
+        assert_eq!(breaks_circuit(&one, &one), None);
+        let many: Vec<_> = (1..=100).map(|seq| parked(seq, &format!("poll-{seq}"))).collect();
+        assert_eq!(breaks_circuit(&many, &many[..50]), None, "what is parked already counts once");
+        let reason = breaks_circuit(&many, &[parked(101, "poll-101")]).unwrap();
+        assert!(reason.contains("101 aggregates") && reason.contains("cabildo parked"), "{reason}");
     }
 }

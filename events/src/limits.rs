@@ -181,7 +181,10 @@ pub const WORKERS_MAX: usize = 64;
 pub const RETRY_FIRST_MS: u64 = 20;
 /// Longest wait between two tries, in milliseconds: a sink that comes back is used within it.
 pub const RETRY_LONGEST_MS: u64 = 1_000;
-/// Most parked events kept of one projection; past it the projection stops and says so.
+/// Most aggregates of one view with a parked event. With more, it is not the events that are wrong but the build: the
+/// circuit breaker holds the view until some are dealt with.
+pub const PARKED_AGGREGATES_MAX: usize = 100;
+/// Most parked events kept of one view; past it the circuit breaker holds it as well.
 pub const PARKED_EVENTS_MAX: usize = 100_000;
 /// Most views of one projection at a time: the live one, those kept for a rollback, those being built.
 pub const VIEWS_MAX: usize = 8;

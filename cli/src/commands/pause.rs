@@ -5,7 +5,7 @@ use cabildo_events::operation::Command;
 use cabildo_storage::operate;
 
 use super::mend::operator;
-use super::parked::{name_of, projection};
+use super::replay::projection;
 use crate::connect::promptly;
 use crate::exit::Exit;
 use crate::output;
@@ -54,7 +54,7 @@ async fn tell(
     let id = projection(name)?;
     let address = settings.journal(options)?;
     let journal = promptly(&address, cabildo_storage::open_journal_shared(address.expose())).await?;
-    let (position, _) = operate(&*journal, &name_of(id)?, command, Some(operator()?)).await?;
+    let (position, _) = operate(&*journal, &id.name.parse()?, command, Some(operator()?)).await?;
     output::line(&format!("{} {what}; on record at {position}", id.name))?;
     Ok(Exit::Ok)
 }

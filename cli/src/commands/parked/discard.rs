@@ -5,8 +5,9 @@ use cabildo_events::{Position, Reason};
 use cabildo_storage::operate;
 use tokio_util::sync::CancellationToken;
 
-use super::{name_of, not_parked, of_all, projection};
+use super::{not_parked, of_all};
 use crate::commands::mend::{Mender, operator};
+use crate::commands::replay::projection;
 use crate::exit::Exit;
 use crate::output;
 use crate::settings::{PlaceOptions, Settings};
@@ -44,7 +45,7 @@ pub(crate) async fn run(settings: &Settings, discard: &Discard, stop: Cancellati
         return Ok(Exit::Failed);
     }
     let command = Command::Discard(position, discard.reason.clone());
-    let (at, _) = operate(mender.journal(), &name_of(id)?, &command, Some(operator()?)).await?;
+    let (at, _) = operate(mender.journal(), &id.name.parse()?, &command, Some(operator()?)).await?;
     output::line(&format!("{} leaves {position} out; on record at {at}", id.name))?;
     for (view, parked) in &found {
         // One that names no aggregate holds nothing back.

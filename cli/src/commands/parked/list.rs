@@ -4,7 +4,8 @@ use cabildo_events::{Aggregate, Position, Timestamp};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::{of_all, projection, waits};
+use super::{of_all, waits};
+use crate::commands::replay::projection;
 use crate::connect::promptly;
 use crate::exit::Exit;
 use crate::output::{self, Form};

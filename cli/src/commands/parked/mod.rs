@@ -5,11 +5,9 @@ pub(crate) mod list;
 pub(crate) mod retry;
 pub(crate) mod show;
 
-use cabildo_events::{Position, ProjectionName};
+use cabildo_events::Position;
 use cabildo_projections::{ALL, ProjectionId};
 use cabildo_storage::{Journal, Parked, Views};
-
-use crate::exit::Usage;
 
 /// Show events that a projection cannot fold, fold them again, or leave them out
 ///
@@ -20,19 +18,6 @@ pub(crate) enum ParkedCommand {
     Show(show::Show),
     Retry(retry::Retry),
     Discard(discard::Discard),
-}
-
-/// A projection by its name.
-pub(super) fn projection(name: &str) -> Result<ProjectionId, Usage> {
-    ALL.into_iter().find(|id| id.name == name).ok_or_else(|| {
-        let known: Vec<_> = ALL.iter().map(|id| id.name).collect();
-        Usage(format!("there is no projection `{name}`: there are {}", known.join(", ")))
-    })
-}
-
-/// The name as the record has it.
-pub(super) fn name_of(id: ProjectionId) -> anyhow::Result<ProjectionName> {
-    Ok(id.name.parse()?)
 }
 
 /// What is parked of the views that are kept up, by view; of one projection, or of all.

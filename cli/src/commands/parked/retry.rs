@@ -4,8 +4,9 @@ use cabildo_events::{Aggregate, Position};
 use cabildo_storage::Parked;
 use tokio_util::sync::CancellationToken;
 
-use super::{not_parked, projection};
+use super::{not_parked};
 use crate::commands::mend::Mender;
+use crate::commands::replay::projection;
 use crate::exit::Exit;
 use crate::output::{self, Form};
 use crate::settings::{PlaceOptions, Settings};

@@ -4,7 +4,8 @@ use anyhow::Context;
 use cabildo_events::{Position, wire};
 use serde_json::{Value, json};
 
-use super::{not_parked, of_all, projection};
+use super::{not_parked, of_all};
+use crate::commands::replay::projection;
 use crate::connect::promptly;
 use crate::exit::Exit;
 use crate::output::{self, Form};

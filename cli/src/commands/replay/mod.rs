@@ -9,13 +9,14 @@ mod promote;
 mod shop;
 
 use cabildo_events::limits::PAGE_ROWS_DEFAULT;
-use cabildo_events::{Position, ProjectionName};
+use cabildo_events::{Aggregate, Position, ProjectionName};
 use cabildo_projections::{ALL, ProjectionId, fold_of};
+use cabildo_storage::Moment;
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::mend::Mender;
 use crate::exit::{Exit, Usage};
-use cabildo_storage::Moment;
-use crate::output::Form;
+use crate::output::{self, Form};
 use crate::settings::{PlaceOptions, Settings, WorkerOptions};
 use shop::Shop;
 
@@ -61,6 +62,9 @@ pub(crate) struct Replay {
     /// And up to here: a position is included, a time is not
     #[arg(long, value_name = "PLACE", allow_hyphen_values = true, conflicts_with_all = ["promote", "view", "rollback", "list", "collect"])]
     to: Option<Moment>,
+    /// Make the rows of one room or poll anew, in the live view: for example poll/bands-2026
+    #[arg(long, conflicts_with_all = ["dry_run", "diff", "promote", "rollback", "list", "collect", "view", "from", "to"])]
+    aggregate: Option<Aggregate>,
     /// Print at most so many differing rows
     #[arg(long, value_name = "N", default_value_t = PAGE_ROWS_DEFAULT)]
     limit: usize,
@@ -92,6 +96,9 @@ pub(crate) async fn run(settings: &Settings, replay: &Replay, stop: Cancellation
     if replay.list {
         return list::run(settings, replay, first).await;
     }
+    if let Some(aggregate) = &replay.aggregate {
+        return one(settings, replay, first, aggregate).await;
+    }
     let shop = Shop::open(settings, &replay.places, first, settings.workers(&replay.workers)?).await?;
     if let Some(version) = replay.collect {
         return collect::run(&shop, version, replay.yes, &stop).await;
@@ -117,6 +124,22 @@ pub(crate) async fn run(settings: &Settings, replay: &Replay, stop: Cancellation
         }
     }
     Ok(exit)
+}
+
+/// Makes the rows of one aggregate anew, in the live view.
+async fn one(settings: &Settings, replay: &Replay, id: ProjectionId, aggregate: &Aggregate) -> anyhow::Result<Exit> {
+    let mender = Mender::open(settings, &replay.places).await?;
+    let mended = mender.rebuild(id, aggregate).await?;
+    if mended.events == 0 {
+        anyhow::bail!("the journal has no event of {aggregate}");
+    }
+    if replay.output == Form::Json {
+        let told = serde_json::json!({ "aggregate": aggregate, "events": mended.events, "changed": mended.changed });
+        output::json(&told)?;
+    } else {
+        output::line(&format!("{aggregate}: {} events folded, {} rows put right", mended.events, mended.changed))?;
+    }
+    Ok(Exit::Ok)
 }
 
 /// A projection by its name.
