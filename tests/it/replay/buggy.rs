@@ -1,6 +1,6 @@
 //! A tally with a bug on purpose, as an earlier build might have had: fold number 0.
 
-use cabildo_events::{Event, Recorded};
+use cabildo_events::{Aggregate, Event, Recorded};
 use cabildo_projections::tally::{self, Step, Tally, VOTES};
 use cabildo_projections::{Cell, Cells, Projection, Unfoldable};
 
@@ -48,5 +48,9 @@ impl Projection for Buggy {
             cells.add(again, 1);
         }
         Ok(())
+    }
+
+    fn is_of(&self, aggregate: &Aggregate, key: &Cell, row: &Box<str>) -> bool {
+        Tally.is_of(aggregate, key, row)
     }
 }
