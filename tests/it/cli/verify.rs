@@ -201,7 +201,9 @@ async fn nothing_is_found_under_load_with_tools_writing_beside() {
     assert_eq!(serde_json::from_str::<Value>(&produced.out).unwrap()["exact"], json!(true));
     caught_up(folder, &[]).await;
     verified(folder, &[], &[]).await.expect(0);
-    let tally = crate::http_client().build().unwrap().get(format!("{}/api/v1/polls/bands/tally", up.address)).send().await.unwrap().json::<Value>().await.unwrap();
+    let client = crate::http_client().build().unwrap();
+    let tally = client.get(format!("{}/api/v1/polls/bands/tally", up.address)).send().await.unwrap();
+    let tally = tally.json::<Value>().await.unwrap();
     assert_eq!(tally["voters"], json!(270 + 200), "{tally}");
     up.stop().await.expect(0);
 }
@@ -381,7 +383,8 @@ async fn the_background_check_tells_of_a_divergent_row() {
     assert_eq!(database(folder, "counters.db").execute(sql, []).unwrap(), 1);
     let deadline = Instant::now() + 3 * PATIENCE;
     loop {
-        let metrics = crate::http_client().build().unwrap().get(format!("{}/metrics", up.address)).send().await.unwrap().text().await.unwrap();
+        let client = crate::http_client().build().unwrap();
+        let metrics = client.get(format!("{}/metrics", up.address)).send().await.unwrap().text().await.unwrap();
         if metrics.contains("cabildo_verify_divergent_rows{projection=\"tally\"} 1") {
             assert!(metrics.contains("cabildo_verify_rows_total{projection=\"rooms\"}"), "{metrics}");
             assert!(metrics.contains("cabildo_verify_timestamp_seconds{projection=\"record\"}"), "{metrics}");
