@@ -405,7 +405,9 @@ impl Settings {
     /// Where Grafana finds the data.
     pub(crate) fn data_addresses(&self, options: &DataOptions) -> Addresses {
         let chosen = |flag: &Option<String>, file: &Option<String>, default: &str| {
-            flag.as_ref().or(file.as_ref()).map_or_else(|| default.to_owned(), |url| url.trim_end_matches('/').to_owned())
+            flag.as_ref()
+                .or(file.as_ref())
+                .map_or_else(|| default.to_owned(), |url| url.trim_end_matches('/').to_owned())
         };
         Addresses {
             prometheus: chosen(&options.prometheus, &self.file.prometheus, PROMETHEUS),
@@ -421,7 +423,9 @@ fn read_secret(path: &Path) -> Result<String, Usage> {
     let mut text = String::new();
     let read = file.take(GRAFANA_SECRET_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| wrong(&error))?;
     if read as u64 > GRAFANA_SECRET_BYTES_MAX {
-        return Err(wrong(&format_args!("it is larger than {GRAFANA_SECRET_BYTES_MAX} bytes: it must hold the secret alone")));
+        return Err(wrong(&format_args!(
+            "it is larger than {GRAFANA_SECRET_BYTES_MAX} bytes: it must hold the secret alone"
+        )));
     }
     let secret = text.trim();
     if secret.is_empty() { Err(wrong(&"it is empty")) } else { Ok(secret.to_owned()) }

@@ -111,8 +111,12 @@ pub async fn apply(
 /// # Errors
 /// If it cannot be read.
 pub async fn held(grafana: &Grafana, wanted: &Provision) -> Result<Provision, GrafanaError> {
-    let mut found =
-        Provision { folder: wanted.folder.clone(), data_sources: Vec::new(), dashboards: Vec::new(), alerts: Value::Null };
+    let mut found = Provision {
+        folder: wanted.folder.clone(),
+        data_sources: Vec::new(),
+        dashboards: Vec::new(),
+        alerts: Value::Null,
+    };
     for data_source in &wanted.data_sources {
         found.data_sources.extend(grafana.data_source(data_source["uid"].as_str().unwrap_or_default()).await?);
     }
@@ -135,7 +139,9 @@ async fn settle(
     let mut tries = 1;
     loop {
         match attempt().await {
-            Err(GrafanaError::Conflict { .. }) if mode == Mode::Apply && tries < grafana.conflict_tries_max() => tries += 1,
+            Err(GrafanaError::Conflict { .. }) if mode == Mode::Apply && tries < grafana.conflict_tries_max() => {
+                tries += 1
+            }
             done => return done,
         }
     }

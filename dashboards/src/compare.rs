@@ -70,7 +70,9 @@ fn compare(path: String, wanted: &Value, found: &Value, differences: &mut Vec<Di
 }
 
 fn lists(path: &str, wanted: &[Value], found: &[Value], differences: &mut Vec<Difference>) {
-    if let Some(name) = NAMES.into_iter().find(|name| !wanted.is_empty() && wanted.iter().all(|item| item.get(name).is_some())) {
+    if let Some(name) =
+        NAMES.into_iter().find(|name| !wanted.is_empty() && wanted.iter().all(|item| item.get(name).is_some()))
+    {
         let step = |item: &Value| match &item[name] {
             Value::String(text) => format!("{path}[{name}={text}]"),
             other => format!("{path}[{name}={other}]"),
@@ -158,6 +160,9 @@ mod tests {
     fn a_difference_says_what_is_where() {
         let found = differences(&json!({"a": "x"}), &json!({"a": "y".repeat(200)}));
         let said = found[0].to_string();
-        assert!(said.starts_with("a: Grafana has \"yyy") && said.ends_with("…, wanted \"x\"") && said.len() < 130, "{said}");
+        assert!(
+            said.starts_with("a: Grafana has \"yyy") && said.ends_with("…, wanted \"x\"") && said.len() < 130,
+            "{said}"
+        );
     }
 }

@@ -104,9 +104,11 @@ impl Push {
     async fn follow(&self, bounds: &Bounds) -> Result<BoxStream<'static, Result<Value, String>>, PushError> {
         let wrong = || PushError::Server(self.server.clone());
         let mut url = Url::parse(&self.server).map_err(|_| wrong())?;
-        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(["api", "v1", "polls", &self.poll, "tally"]);
-        let unreachable =
-            |reason: String| PushError::Unreachable { server: self.server.clone(), reason };
+        url.path_segments_mut()
+            .map_err(|()| wrong())?
+            .pop_if_empty()
+            .extend(["api", "v1", "polls", &self.poll, "tally"]);
+        let unreachable = |reason: String| PushError::Unreachable { server: self.server.clone(), reason };
         let client = builder(&self.server, bounds).build();
         let client = client.map_err(|error| unreachable(error.to_string()))?;
         let asked = client.get(url).header(ACCEPT, "text/event-stream").send();

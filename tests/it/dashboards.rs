@@ -44,7 +44,8 @@ fn text(value: &Value) -> &str {
 /// Every query to Prometheus, of every dashboard.
 pub(crate) fn queries() -> BTreeSet<String> {
     let dashboards = dashboards();
-    let targets = dashboards.values().flat_map(|board| list(&board["panels"])).flat_map(|panel| list(&panel["targets"]));
+    let targets =
+        dashboards.values().flat_map(|board| list(&board["panels"])).flat_map(|panel| list(&panel["targets"]));
     targets.filter_map(|target| target["expr"].as_str().map(str::to_owned)).collect()
 }
 

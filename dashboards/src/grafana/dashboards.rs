@@ -46,7 +46,12 @@ impl Grafana {
 
     /// Stores a dashboard in a folder, on top of the one that was read: if somebody has changed that one meanwhile, it is a
     /// conflict.
-    pub(crate) async fn put_dashboard(&self, board: &Value, folder: &str, held: Option<&Held>) -> Result<(), GrafanaError> {
+    pub(crate) async fn put_dashboard(
+        &self,
+        board: &Value,
+        folder: &str,
+        held: Option<&Held>,
+    ) -> Result<(), GrafanaError> {
         let uid = board["uid"].as_str().unwrap_or_default();
         let doing = match held {
             Some(_) => Doing::new(format!("change the dashboard `{uid}`"), "dashboards:write"),

@@ -70,7 +70,9 @@ pub enum GrafanaError {
         said: String,
     },
     /// There is no such thing where there should be one.
-    #[error("Grafana has nothing to {doing} with ({said}): is {address} its full address, with the sub-path if it has one?")]
+    #[error(
+        "Grafana has nothing to {doing} with ({said}): is {address} its full address, with the sub-path if it has one?"
+    )]
     Missing {
         /// What was tried.
         doing: String,

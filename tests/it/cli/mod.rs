@@ -3,6 +3,7 @@
 mod dashboards;
 mod deploy;
 mod journal;
+mod metrics;
 mod moving;
 mod past;
 mod parked;

@@ -50,7 +50,9 @@ async fn a_wrong_setting_is_a_usage_error_that_says_what_to_do() {
 async fn help_completions_and_the_manual_go_to_stdout() {
     let folder = tempfile::tempdir().unwrap();
     let help = run(folder.path(), &["--help"]).await.expect(0);
-    for command in ["up", "gateway", "consumer", "produce", "events", "projections", "dashboards", "doctor", "completions", "man"] {
+    for command in
+        ["up", "gateway", "consumer", "produce", "events", "projections", "dashboards", "doctor", "completions", "man"]
+    {
         assert!(help.out.contains(&format!("\n  {command} ")), "{command} is not in the help");
         let own = run(folder.path(), &[command, "--help"]).await.expect(0);
         assert!(own.out.contains(&format!("Usage: cabildo {command}")) && own.err.is_empty(), "{own:?}");

@@ -17,7 +17,7 @@ const SEED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/seed/votes-gt
 
 /// A poll with 300 ballots, some of them changed; a room with 40 messages, some edited, one deleted.
 async fn filled(up: &Up) {
-    let client = reqwest::Client::new();
+    let client = crate::http_client().build().unwrap();
     let send = async |method: &str, path: String, body: Value| {
         let request = client.request(method.parse().unwrap(), format!("{}/api/v1{path}", up.address));
         let answer = request.json(&body).send().await.unwrap();
@@ -201,7 +201,9 @@ async fn nothing_is_found_under_load_with_tools_writing_beside() {
     assert_eq!(serde_json::from_str::<Value>(&produced.out).unwrap()["exact"], json!(true));
     caught_up(folder, &[]).await;
     verified(folder, &[], &[]).await.expect(0);
-    let tally = reqwest::get(format!("{}/api/v1/polls/bands/tally", up.address)).await.unwrap().json::<Value>().await.unwrap();
+    let client = crate::http_client().build().unwrap();
+    let tally = client.get(format!("{}/api/v1/polls/bands/tally", up.address)).send().await.unwrap();
+    let tally = tally.json::<Value>().await.unwrap();
     assert_eq!(tally["voters"], json!(270 + 200), "{tally}");
     up.stop().await.expect(0);
 }
@@ -381,7 +383,8 @@ async fn the_background_check_tells_of_a_divergent_row() {
     assert_eq!(database(folder, "counters.db").execute(sql, []).unwrap(), 1);
     let deadline = Instant::now() + 3 * PATIENCE;
     loop {
-        let metrics = reqwest::get(format!("{}/metrics", up.address)).await.unwrap().text().await.unwrap();
+        let client = crate::http_client().build().unwrap();
+        let metrics = client.get(format!("{}/metrics", up.address)).send().await.unwrap().text().await.unwrap();
         if metrics.contains("cabildo_verify_divergent_rows{projection=\"tally\"} 1") {
             assert!(metrics.contains("cabildo_verify_rows_total{projection=\"rooms\"}"), "{metrics}");
             assert!(metrics.contains("cabildo_verify_timestamp_seconds{projection=\"record\"}"), "{metrics}");

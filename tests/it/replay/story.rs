@@ -105,7 +105,7 @@ async fn play(footing: Footing) {
     let stop = CancellationToken::new();
     footing.with_bug(&stop).await;
     let town = Arc::new(Town {
-        client: reqwest::Client::new(),
+        client: crate::http_client().build().unwrap(),
         gateways: footing.gateways.clone(),
         cast: AtomicU64::new(0),
         position: AtomicU64::new(0),

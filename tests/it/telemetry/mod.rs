@@ -32,7 +32,7 @@ impl Role {
         let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.expect("it is ready in time").unwrap();
         let line = line.expect("it says that it is ready");
         let (_, address) = line.split_once("is ready: ").expect("the address");
-        let client = reqwest::Client::builder().timeout(DEADLINE).build().unwrap();
+        let client = crate::http_client().timeout(DEADLINE).build().unwrap();
         Self { child, address: address.to_owned(), client }
     }
 

@@ -12,8 +12,7 @@ use tempfile::TempDir;
 use super::{Ran, cabildo, finish, run};
 
 /// Grafana 11, 12 and 13, as far as they differ here.
-const GRAFANAS: [(&str, Option<&str>); 3] =
-    [("11.6.0", None), ("12.1.0", Some("v1beta1")), ("13.0.1", Some("v1"))];
+const GRAFANAS: [(&str, Option<&str>); 3] = [("11.6.0", None), ("12.1.0", Some("v1beta1")), ("13.0.1", Some("v1"))];
 /// Folder, two data sources, six dashboards, one group of alerts.
 const THINGS: usize = 10;
 
@@ -68,7 +67,8 @@ async fn the_second_apply_changes_nothing_in_grafana_11_to_13() {
         let by_new_api = writes.iter().filter(|write| write.contains("/apis/dashboard.grafana.app/")).count();
         assert_eq!(by_new_api, if version.1.is_some() { 6 } else { 0 }, "{writes:?}");
 
-        let second = dashboards(path, &stand_in, &["apply"]).await.expect(0).says("unchanged: Grafana is as it should be");
+        let second =
+            dashboards(path, &stand_in, &["apply"]).await.expect(0).says("unchanged: Grafana is as it should be");
         assert_eq!(second.out.lines().filter(|line| line.ends_with(": unchanged")).count(), THINGS, "{second:?}");
         assert_eq!(written(&stand_in), Vec::<String>::new(), "the second apply writes nothing");
         assert!(dashboards(path, &stand_in, &["diff"]).await.expect(0).out.contains("alerts cabildo: unchanged"));
@@ -114,7 +114,10 @@ async fn what_somebody_changed_is_shown_and_put_right() {
         dashboards(path, &stand_in, &["diff"]).await.expect(0);
         let held = stand_in.held();
         let prometheus = &held.data_sources["cabildo-prometheus"];
-        assert_eq!((&prometheus["url"], &prometheus["jsonData"]["theirs"]), (&json!("http://127.0.0.1:9090"), &json!("kept")));
+        assert_eq!(
+            (&prometheus["url"], &prometheus["jsonData"]["theirs"]),
+            (&json!("http://127.0.0.1:9090"), &json!("kept"))
+        );
         let paused = held.groups["cabildo"]["rules"].as_array().unwrap().iter().filter(|rule| rule["isPaused"] == true);
         assert_eq!(paused.count(), 1, "what somebody paused stays paused");
         assert!(!held.groups["cabildo"].to_string().contains("provenance"), "the rules can be changed in the browser");
@@ -154,7 +157,8 @@ async fn an_export_is_what_grafana_holds_or_what_ships() {
     assert_eq!(read("held/grafana/cabildo-votes.json")["title"], "Mine");
     assert_eq!(read("held/alerts.json")["title"], "cabildo");
 
-    let arguments = ["dashboards", "export", "ships", "--prometheus", "http://prometheus:9090", "--api", "http://gateway:8080"];
+    let arguments =
+        ["dashboards", "export", "ships", "--prometheus", "http://prometheus:9090", "--api", "http://gateway:8080"];
     run(path, &arguments).await.expect(0);
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
     for file in ["grafana/cabildo-votes.json", "prometheus/alerts.yaml", "provisioning/alerting/cabildo.yaml"] {
@@ -167,8 +171,14 @@ async fn an_export_is_what_grafana_holds_or_what_ships() {
 async fn without_the_plugin_everything_else_is_done() {
     let folder = folder();
     let stand_in = StandIn::start(Held { has_infinity: false, ..grafana(GRAFANAS[1]) }).await;
-    let first = dashboards(folder.path(), &stand_in, &["apply"]).await.expect(0).says("plugins install yesoreyeram-infinity-datasource");
-    assert!(first.out.contains("data source cabildo-api: left out") && stand_in.held().dashboards.len() == 6, "{first:?}");
+    let first = dashboards(folder.path(), &stand_in, &["apply"])
+        .await
+        .expect(0)
+        .says("plugins install yesoreyeram-infinity-datasource");
+    assert!(
+        first.out.contains("data source cabildo-api: left out") && stand_in.held().dashboards.len() == 6,
+        "{first:?}"
+    );
     assert_eq!(stand_in.held().data_sources.len(), 1);
     dashboards(folder.path(), &stand_in, &["apply"]).await.expect(0).says("unchanged");
     stand_in.held().has_infinity = true;
@@ -217,7 +227,8 @@ async fn a_wrong_address_is_told_from_a_grafana_that_is_down() {
     let path = folder.path();
     let stand_in = StandIn::start(Held { sub_path: "/grafana", ..grafana(GRAFANAS[2]) }).await;
     dashboards(path, &stand_in, &["apply"]).await.expect(0);
-    let at = async |address: &str| run(path, &["dashboards", "diff", "--grafana", address, "--token-file", "token"]).await;
+    let at =
+        async |address: &str| run(path, &["dashboards", "diff", "--grafana", address, "--token-file", "token"]).await;
     let root = stand_in.address.trim_end_matches("/grafana").to_owned();
     at(&root).await.expect(1).says("is not Grafana's address").says("sub-path");
     at(&format!("{}/", stand_in.address)).await.expect(0);

@@ -17,13 +17,26 @@ async fn a_tally_is_pushed_at_most_twice_a_second_and_to_its_end() {
     let folder = folder();
     let stand_in = StandIn::start(grafana(GRAFANAS[2])).await;
     let up = Up::start(folder.path()).await;
-    dashboards(folder.path(), &stand_in, &["push", "none", "--server", &up.address]).await.expect(1).says("no poll `none`");
+    dashboards(folder.path(), &stand_in, &["push", "none", "--server", &up.address])
+        .await
+        .expect(1)
+        .says("no poll `none`");
 
     let client = crate::http_client().build().unwrap();
     let poll = json!({"id": "bands", "question": "¿La mejor banda?"});
     let opened = client.post(format!("{}/api/v1/polls", up.address)).json(&poll).send().await.unwrap();
     assert!(opened.status().is_success());
-    let arguments = ["dashboards", "push", "bands", "--server", &up.address, "--grafana", &stand_in.address, "--token-file", "token"];
+    let arguments = [
+        "dashboards",
+        "push",
+        "bands",
+        "--server",
+        &up.address,
+        "--grafana",
+        &stand_in.address,
+        "--token-file",
+        "token",
+    ];
     let mut pushing = cabildo(folder.path(), &arguments);
     let pushing = pushing.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 

@@ -64,11 +64,11 @@ impl StandIn {
                 let (stream, _) = listener.accept().await.unwrap();
                 let serving = serving.clone();
                 tokio::spawn(async move {
-                    let service = service_fn(|request| async {
-                        Ok::<_, Infallible>(serving.serve(request).await)
-                    });
+                    let service = service_fn(|request| async { Ok::<_, Infallible>(serving.serve(request).await) });
                     // Fails when the client goes.
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
                 });
             }
         });
@@ -97,15 +97,19 @@ impl StandIn {
             return answer(200, &json!({"commit": "83b9528bce", "database": "ok", "version": held.version}));
         }
         if authorization.as_deref() != Some(&format!("Bearer {TOKEN}")) {
-            let said = json!({"message": "Invalid API key", "messageId": "api-key.invalid", "statusCode": 401, "traceID": ""});
+            let said =
+                json!({"message": "Invalid API key", "messageId": "api-key.invalid", "statusCode": 401, "traceID": ""});
             return answer(401, &said);
         }
         if method != "GET" {
             if held.viewer {
-                return answer(403, &json!({
-                    "accessErrorId": "ACE1", "title": "Access denied",
-                    "message": "You'll need additional permissions to perform this action. Permissions needed: folders:create",
-                }));
+                return answer(
+                    403,
+                    &json!({
+                        "accessErrorId": "ACE1", "title": "Access denied",
+                        "message": "You'll need additional permissions to perform this action. Permissions needed: folders:create",
+                    }),
+                );
             }
             held.writes.push(format!("{method} {path}"));
         }
@@ -137,10 +141,13 @@ fn said(status: u16, message: &str) -> (u16, Value) {
 
 /// An answer of the new API that is no object.
 fn failure(code: u16, reason: &str, message: &str) -> (u16, Value) {
-    (code, json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
-        "details": {}, "code": code,
-    }))
+    (
+        code,
+        json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
+            "details": {}, "code": code,
+        }),
+    )
 }
 
 impl Held {
@@ -162,12 +169,16 @@ impl Held {
             }
             ("GET", ["apis", group]) => match self.new_api {
                 Some(version) => {
-                    let served = |version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-                    (200, json!({
-                        "kind": "APIGroup", "apiVersion": "v1", "name": group,
-                        "versions": [served("v0alpha1"), served(version), served("v2beta1")],
-                        "preferredVersion": served("v0alpha1"),
-                    }))
+                    let served =
+                        |version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+                    (
+                        200,
+                        json!({
+                            "kind": "APIGroup", "apiVersion": "v1", "name": group,
+                            "versions": [served("v0alpha1"), served(version), served("v2beta1")],
+                            "preferredVersion": served("v0alpha1"),
+                        }),
+                    )
                 }
                 None => said(404, "Not found"),
             },
@@ -214,7 +225,10 @@ impl Held {
             ("PUT", Some(uid)) => {
                 let Some(held) = self.folders.get_mut(uid) else { return said(404, "folder not found") };
                 if held["version"] != body["version"] && body["overwrite"] != true {
-                    return (412, json!({"message": "the folder has been changed by someone else", "status": "version-mismatch"}));
+                    return (
+                        412,
+                        json!({"message": "the folder has been changed by someone else", "status": "version-mismatch"}),
+                    );
                 }
                 held["title"] = body["title"].clone();
                 held["version"] = (held["version"].as_u64().unwrap() + 1).into();
@@ -230,7 +244,10 @@ impl Held {
         let uid = board["uid"].as_str().unwrap().to_owned();
         let folder = body["folderUid"].as_str().unwrap();
         if self.from_files {
-            return (400, json!({"message": "Cannot save provisioned dashboard", "status": "cannot-save-provisioned-dashboard"}));
+            return (
+                400,
+                json!({"message": "Cannot save provisioned dashboard", "status": "cannot-save-provisioned-dashboard"}),
+            );
         }
         if !self.folders.contains_key(folder) {
             return said(400, "folder not found");
@@ -242,7 +259,10 @@ impl Held {
         }
         let held = self.dashboards.get(&uid).map(|held| held["dashboard"].clone()).unwrap_or_default();
         if !held.is_null() && held["version"] != board["version"] && body["overwrite"] != true {
-            return (412, json!({"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}));
+            return (
+                412,
+                json!({"message": "The dashboard has been changed by someone else", "status": "version-mismatch"}),
+            );
         }
         let version = held["version"].as_u64().unwrap_or(0) + 1;
         board["id"] = held["id"].as_u64().unwrap_or(id).into();
@@ -295,7 +315,11 @@ impl Held {
             return failure(404, "NotFound", "folders.folder.grafana.app not found");
         }
         if kind == "dashboards" && query != "fieldValidation=Ignore" {
-            return failure(422, "Invalid", &format!("Dashboard.{version} \"{name}\" is invalid: spec: Invalid value: schema version"));
+            return failure(
+                422,
+                "Invalid",
+                &format!("Dashboard.{version} \"{name}\" is invalid: spec: Invalid value: schema version"),
+            );
         }
         let sent = &body["metadata"]["resourceVersion"];
         match (method, held) {
@@ -367,31 +391,50 @@ impl Held {
                     return said(403, "Cannot update read-only data source");
                 }
                 if held["version"] != body["version"] {
-                    return said(409, "Datasource has already been updated by someone else. Please reload and try again");
+                    return said(
+                        409,
+                        "Datasource has already been updated by someone else. Please reload and try again",
+                    );
                 }
                 for (member, value) in body.as_object().unwrap() {
                     held[member] = value.clone();
                 }
                 held["version"] = (held["version"].as_u64().unwrap() + 1).into();
-                (200, json!({"datasource": held, "id": held["id"], "message": "Datasource updated", "name": held["name"]}))
+                (
+                    200,
+                    json!({"datasource": held, "id": held["id"], "message": "Datasource updated", "name": held["name"]}),
+                )
             }
             other => panic!("{other:?}"),
         }
     }
 
-    fn rule_group(&mut self, method: &str, folder: &str, group: &str, body: &Value, no_provenance: bool) -> (u16, Value) {
+    fn rule_group(
+        &mut self,
+        method: &str,
+        folder: &str,
+        group: &str,
+        body: &Value,
+        no_provenance: bool,
+    ) -> (u16, Value) {
         let id = self.next();
         if method == "GET" {
             return match self.groups.get(group) {
                 Some(found) => (200, found.clone()),
-                None => (404, json!({"statusCode": 404, "messageId": "alerting.alertRuleGroup.notFound", "message": "rule group not found"})),
+                None => (
+                    404,
+                    json!({"statusCode": 404, "messageId": "alerting.alertRuleGroup.notFound", "message": "rule group not found"}),
+                ),
             };
         }
         if !self.folders.contains_key(folder) {
             return said(400, "invalid alert rule: folder does not exist");
         }
         if body["interval"].as_u64().is_none_or(|seconds| seconds == 0 || seconds % 10 != 0) {
-            return said(400, "invalid alert rule: interval should be non-zero and divided exactly by scheduler interval: 10");
+            return said(
+                400,
+                "invalid alert rule: interval should be non-zero and divided exactly by scheduler interval: 10",
+            );
         }
         let mut stored = body.clone();
         for rule in stored["rules"].as_array_mut().unwrap() {
@@ -434,7 +477,12 @@ fn stored(spec: &Value) -> Value {
     panels.sort_by_key(|panel| (panel["gridPos"]["y"].as_u64(), panel["gridPos"]["x"].as_u64()));
     for panel in panels {
         let panel = panel.as_object_mut().unwrap();
-        for (member, default) in [("transformations", json!([])), ("links", json!([])), ("options", json!({})), ("transparent", json!(false))] {
+        for (member, default) in [
+            ("transformations", json!([])),
+            ("links", json!([])),
+            ("options", json!({})),
+            ("transparent", json!(false)),
+        ] {
             if panel.get(member) == Some(&default) {
                 panel.remove(member);
             }
