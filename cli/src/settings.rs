@@ -326,7 +326,9 @@ impl Settings {
 
     /// Where a role's traces go, if anywhere.
     pub(crate) fn traces(&self, options: &TraceOptions, service: &'static str) -> Result<Option<Traces>, Usage> {
-        let Some(endpoint) = options.otlp_endpoint.as_ref().or(self.file.otlp_endpoint.as_ref()) else { return Ok(None) };
+        let Some(endpoint) = options.otlp_endpoint.as_ref().or(self.file.otlp_endpoint.as_ref()) else {
+            return Ok(None);
+        };
         let sample = options.trace_sample.or(self.file.trace_sample).unwrap_or(TRACE_SAMPLE_DEFAULT);
         if !(0.0..=1.0).contains(&sample) {
             return Err(Usage(format!("trace_sample: {sample} is not between 0 and 1")));
@@ -479,7 +481,9 @@ fn collector(url: &str) -> Result<String, String> {
     let example = "use http://HOST:PORT, for example http://127.0.0.1:4318";
     let uri: hyper::Uri = url.parse().map_err(|_| format!("`{url}` is no address: {example}"))?;
     match (uri.scheme_str(), uri.host(), uri.path()) {
-        (Some("https"), ..) => Err(format!("`{url}`: traces are sent over plain HTTP, to a collector nearby: {example}")),
+        (Some("https"), ..) => {
+            Err(format!("`{url}`: traces are sent over plain HTTP, to a collector nearby: {example}"))
+        }
         (Some("http"), Some(_), "" | "/") => Ok(format!("{}/v1/traces", url.trim_end_matches('/'))),
         (Some("http"), Some(_), _) => Ok(url.to_owned()),
         _ => Err(format!("`{url}` is no address of a collector: {example}")),

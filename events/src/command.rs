@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity, operation, poll,
-    task,
+    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity,
+    operation, poll, task,
 };
 
 /// A wish, addressed to an aggregate.
@@ -157,9 +157,7 @@ impl State {
             Context::Poll => self.poll.opened().map(|_| serde_json::to_value(&self.poll)),
             Context::Task => self.list.is_opened().then(|| serde_json::to_value(&self.list)),
             Context::Identity => self.person.holder().map(|_| serde_json::to_value(&self.person)),
-            Context::Operation => {
-                self.projections.is_decided().then(|| serde_json::to_value(&self.projections))
-            }
+            Context::Operation => self.projections.is_decided().then(|| serde_json::to_value(&self.projections)),
         };
         // Structs of texts and numbers: nothing in them can fail to serialize.
         shown.and_then(Result::ok).unwrap_or_default()

@@ -38,7 +38,11 @@ pub(crate) struct Past {
 
 impl Histories {
     pub(crate) fn new() -> Self {
-        Self { held: Mutex::new(LruCache::unbounded()), folds: Semaphore::new(HISTORY_FOLDS_MAX), bytes_max: HISTORIES_BYTES_MAX }
+        Self {
+            held: Mutex::new(LruCache::unbounded()),
+            folds: Semaphore::new(HISTORY_FOLDS_MAX),
+            bytes_max: HISTORIES_BYTES_MAX,
+        }
     }
 
     /// A poll's tally right after each of some positions, none past the journal's head.

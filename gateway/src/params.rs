@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn an_offset_survives_a_plus_that_was_not_escaped() {
-        let moment = |query: &str| Params::parse(query).unwrap().moment("since", Timestamp::from_micros(0)).unwrap().unwrap();
+        let moment =
+            |query: &str| Params::parse(query).unwrap().moment("since", Timestamp::from_micros(0)).unwrap().unwrap();
         assert_eq!(moment("since=2026-11-21T10:00:00+00:00"), moment("since=2026-11-21T10:00:00Z"));
     }
 }

@@ -116,12 +116,7 @@ pub trait Projection: Clone + Send + Sync + 'static {
         true
     }
     /// Whether a row belongs to an aggregate.
-    fn is_of(
-        &self,
-        aggregate: &Aggregate,
-        key: &<Self::Rows as Rows>::Key,
-        row: &<Self::Rows as Rows>::Row,
-    ) -> bool;
+    fn is_of(&self, aggregate: &Aggregate, key: &<Self::Rows as Rows>::Key, row: &<Self::Rows as Rows>::Row) -> bool;
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use cabildo_events::{Aggregate, Recorded, wire};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::activity::UNREADABLE;
 use crate::{Document, DocumentKey, Documents, Ids, Projection, ProjectionId, Unfoldable};
@@ -166,7 +166,10 @@ mod tests {
             event.envelope.as_mut().unwrap().data = data.as_bytes().into();
             text(&event)
         };
-        assert_eq!(with(r#"{"choice":["Alux \"Nahual\"",7],"fields":{"rank":-2,"live":true,"x":1.5,"n":null}}"#), "Alux \"Nahual\"\n7\n-2\n1.5\n");
+        assert_eq!(
+            with(r#"{"choice":["Alux \"Nahual\"",7],"fields":{"rank":-2,"live":true,"x":1.5,"n":null}}"#),
+            "Alux \"Nahual\"\n7\n-2\n1.5\n"
+        );
         assert_eq!(with("no JSON"), "no JSON");
         assert_eq!(with(r#"{"a":"b"} c"#), r#"{"a":"b"} c"#);
         assert_eq!(with("{}"), "");

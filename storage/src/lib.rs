@@ -17,9 +17,9 @@ mod jetstream;
 mod journal;
 pub mod lag;
 mod live;
-mod moment;
 mod measured;
 mod metrics;
+mod moment;
 mod mongo;
 mod redis;
 mod sink;
@@ -36,9 +36,9 @@ pub use journal::{
     Append, AppendError, Appended, Durability, Expect, Journal, LaneHeads, Page, Pages, Parked, ReadError,
 };
 pub use live::Live;
-pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use measured::{measured_counters, measured_documents, measured_journal, probe};
 pub use metrics::Metrics;
+pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use sink::{
     Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, Order, Query, RowPage, Sink,
     SinkError, Watermarks,

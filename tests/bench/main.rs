@@ -17,8 +17,8 @@ mod append;
 mod apply;
 mod ballots;
 mod beside;
-mod mixed;
 mod lookback;
+mod mixed;
 mod replay;
 mod search;
 #[path = "../it/servers/mod.rs"]

@@ -62,7 +62,15 @@ impl Table {
     }
 
     /// An answer's time at its median and its 95th percentile.
-    pub(crate) fn answer(&mut self, name: &str, p50: Duration, p95: Duration, baseline: &str, base: Duration, goal: &str) {
+    pub(crate) fn answer(
+        &mut self,
+        name: &str,
+        p50: Duration,
+        p95: Duration,
+        baseline: &str,
+        base: Duration,
+        goal: &str,
+    ) {
         let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
         let row = [
             name.to_owned(),

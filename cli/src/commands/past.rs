@@ -177,12 +177,7 @@ fn folded<T: serde::de::DeserializeOwned>(key: &DocumentKey, events: &[Recorded]
 }
 
 /// A room and its last messages. Of the others only the ids are held.
-pub(crate) async fn room(
-    journal: &dyn Journal,
-    room: &RoomId,
-    at: Position,
-    limit: usize,
-) -> anyhow::Result<RoomThen> {
+pub(crate) async fn room(journal: &dyn Journal, room: &RoomId, at: Position, limit: usize) -> anyhow::Result<RoomThen> {
     let left_out = left_out(journal, rooms::ID.name).await?;
     let (mut opened, mut seen) = (Vec::new(), HashSet::new());
     let mut last: VecDeque<(MessageId, Vec<Recorded>)> = VecDeque::new();

@@ -58,7 +58,9 @@ pub enum BadLine {
     #[error("the event has no link, and those before it do: a line was put in, or its link taken off")]
     Unlinked,
     /// Its link does not follow.
-    #[error("the link does not follow from the events of lane {lane} before it: this line was changed, or one was put in, taken out or moved")]
+    #[error(
+        "the link does not follow from the events of lane {lane} before it: this line was changed, or one was put in, taken out or moved"
+    )]
     Broken {
         /// Of which lane.
         lane: Lane,
@@ -174,7 +176,11 @@ impl Ledger {
     fn manifest(&self) -> Manifest {
         let digest = self.content.clone().finalize();
         let lanes = self.chains.heads().map(|(lane, head)| (lane.to_string(), head));
-        Manifest { events: self.events, sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(), lanes: lanes.collect() }
+        Manifest {
+            events: self.events,
+            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            lanes: lanes.collect(),
+        }
     }
 
     fn hold_to(&self, said: &Manifest) -> Result<(), BadLine> {
@@ -201,12 +207,8 @@ mod tests {
     fn event(seq: u64) -> Recorded {
         let aggregate: Aggregate = format!("poll/p{}", seq % 3).parse().unwrap();
         let (lane, time) = (aggregate.lane(), Timestamp::from_micros(1_795_255_200_000_000));
-        let envelope = Envelope::new(
-            EventId(Uuid::from_u128(seq.into())),
-            aggregate,
-            time,
-            &Event::PollClosed(PollClosed {}),
-        );
+        let envelope =
+            Envelope::new(EventId(Uuid::from_u128(seq.into())), aggregate, time, &Event::PollClosed(PollClosed {}));
         Recorded { position: Position::at(seq), lane, recorded: time, envelope: Ok(envelope) }
     }
 
@@ -262,7 +264,8 @@ mod tests {
         let data = bytes::Bytes::from_static(b"\xff hola");
         let foreign = crate::Unreadable { reason, aggregate: event(2).aggregate().cloned(), data };
         let mut ledger = Ledger::default();
-        let lines = [event(1), Recorded { envelope: Err(foreign), ..event(2) }, event(5)].map(|event| ledger.write(&event));
+        let lines =
+            [event(1), Recorded { envelope: Err(foreign), ..event(2) }, event(5)].map(|event| ledger.write(&event));
         let mut reader = Ledger::default();
         assert!(matches!(reader.read(&lines[0]), Ok(Line::Event(..))));
         assert!(matches!(reader.read(&lines[1]), Ok(Line::Unreadable(reason)) if reason == "no `ce-id`"));

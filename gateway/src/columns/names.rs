@@ -76,9 +76,8 @@ impl Names {
         let Some(mask) = self.table.len().checked_sub(1) else { return 0 };
         let hash = usize::try_from(self.hasher.hash_one(name) & u64::from(u32::MAX)).unwrap_or(0);
         let places = (0..=mask).map(|step| (hash + step) & mask);
-        let is_it = |place: &usize| {
-            self.table.get(*place).is_none_or(|number| *number == FREE || self.name(*number) == name)
-        };
+        let is_it =
+            |place: &usize| self.table.get(*place).is_none_or(|number| *number == FREE || self.name(*number) == name);
         // Half of the places are free: one is always found.
         places.into_iter().find(is_it).unwrap_or(0)
     }

@@ -74,7 +74,10 @@ impl Field {
             Self::Causation => id(value).map(Condition::Causation),
             Self::Position => {
                 let (compare, value) = compared(value);
-                value.parse().map(|position: Position| Condition::Position(compare, position)).map_err(|error| error.to_string())
+                value
+                    .parse()
+                    .map(|position: Position| Condition::Position(compare, position))
+                    .map_err(|error| error.to_string())
             }
             Self::Time => time(value, now),
             Self::Text => text(value),
@@ -104,7 +107,11 @@ pub(crate) fn kind(value: &str) -> Result<KindPattern, String> {
     if !sound || value.len() > NAME_CHARS_MAX {
         return Err(format!("`{value}` is no event type: try poll.ballot.cast or chat.*"));
     }
-    Ok(if stem.len() < value.len() { KindPattern::Prefix(stem.to_owned()) } else { KindPattern::Exactly(stem.to_owned()) })
+    Ok(if stem.len() < value.len() {
+        KindPattern::Prefix(stem.to_owned())
+    } else {
+        KindPattern::Exactly(stem.to_owned())
+    })
 }
 
 fn thing(context: &str, value: &str) -> Result<Condition, String> {
@@ -149,7 +156,10 @@ fn compared(value: &str) -> (Compare, &str) {
         ("<", Compare::Below),
         ("=", Compare::Equal),
     ];
-    signs.iter().find_map(|(sign, compare)| Some((*compare, value.strip_prefix(sign)?))).unwrap_or((Compare::Equal, value))
+    signs
+        .iter()
+        .find_map(|(sign, compare)| Some((*compare, value.strip_prefix(sign)?)))
+        .unwrap_or((Compare::Equal, value))
 }
 
 fn time(value: &str, now: Timestamp) -> Result<Condition, String> {

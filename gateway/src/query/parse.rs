@@ -16,7 +16,12 @@ pub(crate) fn parse(query: &str, now: Timestamp) -> Result<Clauses, BadQuery> {
     let length = query.chars().count();
     if length > QUERY_CHARS_MAX {
         let reason = format!("a query has at most {QUERY_CHARS_MAX} characters, this one {length}");
-        return Err(BadQuery { offset: QUERY_CHARS_MAX, length: length - QUERY_CHARS_MAX, reason, allowed: Vec::new() });
+        return Err(BadQuery {
+            offset: QUERY_CHARS_MAX,
+            length: length - QUERY_CHARS_MAX,
+            reason,
+            allowed: Vec::new(),
+        });
     }
     let tokens = tokens(query)?;
     let mut reader = Reader { tokens: &tokens, now, end: length, values: 0 };
@@ -113,7 +118,12 @@ impl Reader<'_> {
         loop {
             let Some((token, rest)) = self.tokens.split_first() else {
                 let reason = "the ( that begins here is never closed".to_owned();
-                return Err(BadQuery { offset: open.offset, length: self.end - open.offset, reason, allowed: Vec::new() });
+                return Err(BadQuery {
+                    offset: open.offset,
+                    length: self.end - open.offset,
+                    reason,
+                    allowed: Vec::new(),
+                });
             };
             self.tokens = rest;
             match &token.kind {
@@ -165,7 +175,10 @@ fn unknown(token: &Token, name: &str, sign: usize) -> BadQuery {
     BadQuery {
         offset: token.offset + sign,
         length: name.chars().count(),
-        reason: format!("there is no field `{name}`: {hint} The fields are {}", Field::names().collect::<Vec<_>>().join(", ")),
+        reason: format!(
+            "there is no field `{name}`: {hint} The fields are {}",
+            Field::names().collect::<Vec<_>>().join(", ")
+        ),
         allowed: Field::names().map(str::to_owned).collect(),
     }
 }

@@ -37,7 +37,9 @@ fn value(condition: &Condition) -> String {
     match condition {
         Condition::Kind(KindPattern::Exactly(kind)) => kind.clone(),
         Condition::Kind(KindPattern::Prefix(stem)) => format!("{stem}*"),
-        Condition::Context(text) | Condition::Aggregate(text) | Condition::Actor(text) | Condition::Text(text) => quoted(text),
+        Condition::Context(text) | Condition::Aggregate(text) | Condition::Actor(text) | Condition::Text(text) => {
+            quoted(text)
+        }
         Condition::Lane(lane) => lane.to_string(),
         Condition::Event(id) | Condition::Correlation(id) | Condition::Causation(id) => id.to_string(),
         Condition::Position(compare, position) => format!("{}{position}", sign(*compare)),

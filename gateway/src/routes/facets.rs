@@ -79,10 +79,17 @@ fn count(columns: &Columns, ask: &Ask, fields: &[Field]) -> (u64, Vec<Vec<u64>>)
 }
 
 /// The most frequent values, and whether there are more. Of two that come equally often the one first seen comes first.
-fn most(columns: &Columns, field: Field, counts: &[u64], limit: usize, wanted: impl Fn(&str) -> bool) -> (Vec<Counted>, bool) {
+fn most(
+    columns: &Columns,
+    field: Field,
+    counts: &[u64],
+    limit: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> (Vec<Counted>, bool) {
     let numbers = 0..u32::try_from(counts.len()).unwrap_or(u32::MAX);
     let hits = |number: u32| counts.get(number as usize).copied().unwrap_or(0);
-    let mut found: Vec<u32> = numbers.filter(|number| hits(*number) > 0 && wanted(&columns.value(field, *number))).collect();
+    let mut found: Vec<u32> =
+        numbers.filter(|number| hits(*number) > 0 && wanted(&columns.value(field, *number))).collect();
     let order = |number: &u32| (std::cmp::Reverse(hits(*number)), *number);
     let more = found.len() > limit;
     if more {

@@ -76,7 +76,8 @@ async fn graph(position: &str, call: Call) -> Result<Response, Problem> {
     let ports = &call.gateway.ports;
     let found = ports.journal.get(position).await?;
     let event = found.ok_or_else(|| Problem::not_found("event at", position))?;
-    let fresh = wait(&call, &Asked::of(id(&event).map(Condition::Event).map(Clause::only).into_iter().collect())).await?;
+    let fresh =
+        wait(&call, &Asked::of(id(&event).map(Condition::Event).map(Clause::only).into_iter().collect())).await?;
     let mut nodes = BTreeMap::new();
     let mut edges = BTreeSet::new();
     let mut cut_short = false;

@@ -59,9 +59,9 @@ impl FromStr for Step {
             return Ok(Self::Auto);
         }
         let known = STEPS.into_iter().find(|(name, _)| *name == text);
-        known.map(|(name, seconds)| Self::Of(name, seconds)).ok_or_else(|| {
-            format!("`{text}` is no step: auto, {}", STEPS.map(|(name, _)| name).join(", "))
-        })
+        known
+            .map(|(name, seconds)| Self::Of(name, seconds))
+            .ok_or_else(|| format!("`{text}` is no step: auto, {}", STEPS.map(|(name, _)| name).join(", ")))
     }
 }
 

@@ -118,10 +118,8 @@ async fn rooms(
             Some(message) => lookback::message_at(gateway, &room, message, at).await?,
             None => None,
         };
-        let then = RoomThen {
-            room: raw(&document.body)?,
-            message: message.map(|message| raw(&message.body)).transpose()?,
-        };
+        let then =
+            RoomThen { room: raw(&document.body)?, message: message.map(|message| raw(&message.body)).transpose()? };
         *state = json!(then);
     }
     Ok(states)

@@ -12,8 +12,7 @@ use crate::query;
 use super::sets::is_special;
 
 /// Names of the parameters.
-pub(crate) const ASKED: [&str; 9] =
-    ["query", "type", "aggregate", "actor", "since", "until", "q", "after", "before"];
+pub(crate) const ASKED: [&str; 9] = ["query", "type", "aggregate", "actor", "since", "until", "q", "after", "before"];
 
 /// What was asked for.
 #[derive(Clone, Debug, Default)]

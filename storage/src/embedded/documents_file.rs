@@ -13,11 +13,17 @@ use super::sink::SinkFile;
 use super::watermarks::{advance, watermark, watermarks_table};
 use crate::{Applied, Cursor, LaneBatch, Loaded, RowPage};
 
-const LAYOUT: Layout =
-    Layout { name: "documents", schema: 3, tables: watermarks_table!(), upgrades: &[add_lanes, begin_record], fsync: false };
+const LAYOUT: Layout = Layout {
+    name: "documents",
+    schema: 3,
+    tables: watermarks_table!(),
+    upgrades: &[add_lanes, begin_record],
+    fsync: false,
+};
 
 /// The columns of a collection's table, as [`document`] reads them.
-pub(super) const COLUMNS: &str = "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane,
+pub(super) const COLUMNS: &str =
+    "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane,
     d.event, d.correlation, d.causation";
 
 /// The table of a collection. Names come from this program, never from outside.

@@ -98,7 +98,8 @@ impl<'q> Statement<'q> {
             }
             return;
         }
-        let alternatives: Vec<_> = clause.any.iter().map(|condition| self.condition(condition, clause.negated)).collect();
+        let alternatives: Vec<_> =
+            clause.any.iter().map(|condition| self.condition(condition, clause.negated)).collect();
         let any = if alternatives.is_empty() { "0".to_owned() } else { alternatives.join(" OR ") };
         self.conditions.push(format!("{}({any})", if clause.negated { "NOT " } else { "" }));
     }

@@ -16,8 +16,8 @@ use super::readers::Readers;
 use super::watermarks;
 use super::writer::{Job, Writer};
 use crate::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, OpenError, Query, RowPage, Sink, SinkError,
-    Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, OpenError, Query, RowPage, Sink,
+    SinkError, Watermarks,
 };
 
 /// What a sink's file can do, in synchronous code.

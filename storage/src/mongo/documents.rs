@@ -13,7 +13,9 @@ use super::apply::{Lanes, Writes};
 use super::layout::{self, Layout};
 use super::{find, row, unavailable, within_bound};
 use crate::sink::Place;
-use crate::{Applied, Cursor, Documents, Found, LaneBatch, Loaded, Matches, Query, RowPage, Sink, SinkError, Watermarks};
+use crate::{
+    Applied, Cursor, Documents, Found, LaneBatch, Loaded, Matches, Query, RowPage, Sink, SinkError, Watermarks,
+};
 
 /// Documents in one database.
 pub(super) struct MongoDocuments {

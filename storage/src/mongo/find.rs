@@ -154,7 +154,11 @@ fn filter(layout: Layout, query: &Query, clauses: &[Clause]) -> Filter {
             (true, _) => doc! { "$nor": any },
         });
     }
-    if all.is_empty() { doc! {} } else { doc! { "$and": all } }
+    if all.is_empty() {
+        doc! {}
+    } else {
+        doc! { "$and": all }
+    }
 }
 
 /// What no document is.
@@ -175,7 +179,11 @@ fn condition(layout: Layout, condition: &Condition) -> Filter {
         Condition::Causation(id) => doc! { "causation": uuid(*id) },
         Condition::Text(text) => {
             let words: Vec<_> = words(text).map(|word| has_word(layout, word)).collect();
-            if words.is_empty() { doc! {} } else { doc! { "$and": words } }
+            if words.is_empty() {
+                doc! {}
+            } else {
+                doc! { "$and": words }
+            }
         }
         Condition::Position(compare, bound) => position(layout, *compare, *bound),
         // The date, to the millisecond, is in the index; the microseconds decide.

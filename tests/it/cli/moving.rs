@@ -75,7 +75,8 @@ async fn an_import_that_was_interrupted_goes_on_also_where_the_server_forgot_the
     std::fs::write(path.join("part.ndjson"), part.join("\n") + "\n").unwrap();
     let nats = Nats::start().await;
     for place in [["--data", "other"], ["--journal", &nats.url()]] {
-        let import = async |arguments: &[&str]| run(path, &[&["events", "import"], arguments, &place[..]].concat()).await;
+        let import =
+            async |arguments: &[&str]| run(path, &[&["events", "import"], arguments, &place[..]].concat()).await;
         let cut = import(&["part.ndjson"]).await.expect(1);
         assert!(cut.err.contains("line 1235: the last line, by which the whole is checked, is missing"), "{cut:?}");
         import(&["whole.ndjson"]).await.expect(2).says("--resume");
@@ -132,8 +133,12 @@ async fn a_decision_that_names_a_position_is_not_imported_where_positions_are_ot
     run(path, &["events", "export", "part.ndjson", "--from", "0-11"]).await.expect(0);
     let refused = run(path, &["events", "import", "part.ndjson", "--data", "part"]).await.expect(1);
     assert!(refused.err.contains("operation.event.discarded names an event by its position"), "{refused:?}");
-    let told = run(path, &["events", "import", "part.ndjson", "--data", "without", "--without-decisions"]).await.expect(0);
-    assert!(told.out.contains("10 events imported, 0 there already, 3 left out; the last event is at 0-10"), "{told:?}");
+    let told =
+        run(path, &["events", "import", "part.ndjson", "--data", "without", "--without-decisions"]).await.expect(0);
+    assert!(
+        told.out.contains("10 events imported, 0 there already, 3 left out; the last event is at 0-10"),
+        "{told:?}"
+    );
     // A whole export keeps its decisions: what was left out there is left out here.
     run(path, &["events", "export", "whole.ndjson"]).await.expect(0);
     run(path, &["events", "import", "whole.ndjson", "--data", "copy"]).await.expect(0);
@@ -202,5 +207,7 @@ async fn stdout_and_stdin_will_do() {
     tokio::io::AsyncWriteExt::write_all(&mut stdin, &packed).await.unwrap();
     drop(stdin);
     let output = tokio::time::timeout(PATIENCE, import.wait_with_output()).await.unwrap().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().starts_with("53 lines, as they were exported: 53 events imported"));
+    assert!(
+        String::from_utf8(output.stdout).unwrap().starts_with("53 lines, as they were exported: 53 events imported")
+    );
 }

@@ -28,9 +28,23 @@ fn events() -> Vec<String> {
         event(1, "poll.opened", 1, "poll/bands", "", r#"{"question":"¿Quién toca?","options":["Alux","Malacates"]}"#),
         event(2, "chat.room.opened", 1, "chat/lobby", "", r#"{"name":"Lobby"}"#),
         ballot(3, "ana", "Alux"),
-        event(4, "chat.message.posted", 1, "chat/lobby", &cause(3), &format!(r#"{{"message":"{message}","text":"hola","author":"Ana"}}"#)),
+        event(
+            4,
+            "chat.message.posted",
+            1,
+            "chat/lobby",
+            &cause(3),
+            &format!(r#"{{"message":"{message}","text":"hola","author":"Ana"}}"#),
+        ),
         ballot(5, "luis", "Alux"),
-        event(6, "chat.message.edited", 1, "chat/lobby", &cause(4), &format!(r#"{{"message":"{message}","text":"¡hola!"}}"#)),
+        event(
+            6,
+            "chat.message.edited",
+            1,
+            "chat/lobby",
+            &cause(4),
+            &format!(r#"{{"message":"{message}","text":"¡hola!"}}"#),
+        ),
         ballot(7, "ana", "Malacates"),
         event(8, "poll.closed", 1, "poll/bands", &cause(7), "{}"),
         event(9, "chat.message.deleted", 1, "chat/lobby", &cause(6), &format!(r#"{{"message":"{message}"}}"#)),
@@ -55,7 +69,9 @@ async fn shows_what_was(place: &[&str]) {
     let show = async |what: &[&str]| json(path, &[&["show"], what, place].concat(), 0).await;
     let votes = |shown: &Value| {
         let options = shown["options"].as_array().unwrap().iter();
-        options.map(|option| (option["option"].as_str().unwrap().to_owned(), option["votes"].as_i64().unwrap())).collect::<Vec<_>>()
+        options
+            .map(|option| (option["option"].as_str().unwrap().to_owned(), option["votes"].as_i64().unwrap()))
+            .collect::<Vec<_>>()
     };
     let then = show(&["poll", "bands", "--at", "0-6"]).await;
     assert_eq!((&then["as_of"], &then["voters"], &then["status"]), (&"0-6".into(), &2.into(), &"open".into()));
@@ -100,7 +116,10 @@ async fn what_is_not_there_yet_says_so_and_people_can_read_the_rest() {
     // Beside the process that the journal belongs to.
     let up = Up::start(path).await;
     let shown = run(path, &["show", "poll", "bands", "--at", "0-5"]).await.expect(0).out;
-    assert!(shown.contains("bands — ¿Quién toca?") && shown.contains("open as of 0-5") && shown.contains("Alux"), "{shown}");
+    assert!(
+        shown.contains("bands — ¿Quién toca?") && shown.contains("open as of 0-5") && shown.contains("Alux"),
+        "{shown}"
+    );
     let shown = run(path, &["show", "room", "lobby", "--at", "0-6"]).await.expect(0).out;
     assert!(shown.contains("Ana: ¡hola! (edited)"), "{shown}");
     let changed = run(path, &["diff", "room", "lobby", "--from", "0-5", "--to", "0-6"]).await.expect(3).out;
@@ -109,7 +128,10 @@ async fn what_is_not_there_yet_says_so_and_people_can_read_the_rest() {
     assert!(same.contains("nothing changed"), "{same}");
     run(path, &["show", "room", "lobby", "--at", "0-1"]).await.expect(1).says("at 0-1 there was no room `lobby`");
     run(path, &["show", "poll", "films"]).await.expect(1).says("there was no poll `films`");
-    run(path, &["show", "poll", "bands", "--at", "0-99"]).await.expect(2).says("is past the last event, which is at 0-9");
+    run(path, &["show", "poll", "bands", "--at", "0-99"])
+        .await
+        .expect(2)
+        .says("is past the last event, which is at 0-9");
     run(path, &["show", "poll", "bands", "--at", "soon"]).await.expect(2).says("is no place in the journal");
     run(path, &["diff", "poll", "bands", "--from", "0-5", "--to", "0-2"]).await.expect(2).says("is later than --to");
     up.stop().await.expect(0);
@@ -120,13 +142,18 @@ async fn events_are_found_by_what_they_hold_and_belong_to() {
     let folder = imported(&[]).await;
     let tail = async |arguments: &[&str]| {
         let ran = run(folder.path(), &[&["events", "tail", "-o", "json"], arguments].concat()).await.expect(0);
-        let position = |line: &str| serde_json::from_str::<Value>(line).unwrap()["position"].as_str().unwrap().to_owned();
+        let position =
+            |line: &str| serde_json::from_str::<Value>(line).unwrap()["position"].as_str().unwrap().to_owned();
         ran.out.lines().map(position).collect::<Vec<_>>()
     };
     assert_eq!(tail(&["--text", "MALACATES"]).await, ["0-1", "0-7"]);
     assert_eq!(tail(&["--correlation", &id(50), "--type", "chat.*"]).await, ["0-4", "0-6", "0-9"]);
-    let lane = serde_json::from_str::<Value>(&run(folder.path(), &["events", "get", "0-1", "-o", "json"]).await.out).unwrap();
-    assert_eq!(tail(&["--lane", &lane["lane"].to_string(), "--aggregate", "poll/bands", "-n", "2"]).await, ["0-7", "0-8"]);
+    let lane =
+        serde_json::from_str::<Value>(&run(folder.path(), &["events", "get", "0-1", "-o", "json"]).await.out).unwrap();
+    assert_eq!(
+        tail(&["--lane", &lane["lane"].to_string(), "--aggregate", "poll/bands", "-n", "2"]).await,
+        ["0-7", "0-8"]
+    );
     assert_eq!(tail(&["--from", "0-2", "--to", "0-6", "--aggregate", "chat/lobby"]).await, ["0-2", "0-4", "0-6"]);
     run(folder.path(), &["events", "tail", "--lane", "64"]).await.expect(2).says("they go from 0 to 63");
 }
@@ -134,7 +161,8 @@ async fn events_are_found_by_what_they_hold_and_belong_to() {
 async fn causes_and_effects(place: &[&str]) {
     let folder = imported(place).await;
     let get = |arguments: &[&str]| {
-        let arguments: Vec<String> = [&["events", "get"], arguments, place].concat().into_iter().map(str::to_owned).collect();
+        let arguments: Vec<String> =
+            [&["events", "get"], arguments, place].concat().into_iter().map(str::to_owned).collect();
         let path = folder.path().to_owned();
         async move { run(&path, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).await }
     };

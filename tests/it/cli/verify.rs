@@ -159,7 +159,8 @@ async fn a_counter_changed_in_redis_and_a_document_changed_in_mongodb_are_found(
 
     let database = mongodb::Client::with_uri_str(&documents).await.unwrap().default_database().unwrap();
     let messages = database.collection::<mongodb::bson::Document>("rooms_v1_messages");
-    let (which, change) = (mongodb::bson::doc! {"body.text": "hola 20"}, mongodb::bson::doc! {"$set": {"body.text": "hola 21"}});
+    let (which, change) =
+        (mongodb::bson::doc! {"body.text": "hola 20"}, mongodb::bson::doc! {"$set": {"body.text": "hola 21"}});
     assert_eq!(messages.update_one(which, change).await.unwrap().modified_count, 1);
     let ran = verified(folder, &[], &places).await;
     let key = report(&ran).0[0]["key"].as_str().unwrap().to_owned();
@@ -180,7 +181,8 @@ async fn nothing_is_found_under_load_with_tools_writing_beside() {
     let folder = folder.path();
     let up = Up::start(folder).await;
     filled(&up).await;
-    let load = ["produce", "votes", "--poll", "load", "--count", "6000", "--rate", "1000/s", "--users", "8", "-o", "json"];
+    let load =
+        ["produce", "votes", "--poll", "load", "--count", "6000", "--rate", "1000/s", "--users", "8", "-o", "json"];
     let mut produce = cabildo(folder, &[&load[..], &["--file", SEED, "--server", &up.address]].concat());
     let produce = produce.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Another process appends to the same file meanwhile.
@@ -197,7 +199,8 @@ async fn nothing_is_found_under_load_with_tools_writing_beside() {
         run(folder, &["verify", "--journal"]).await.expect(0);
     }
     beside.await.unwrap();
-    let produced = Ran::from(tokio::time::timeout(PATIENCE, produce.wait_with_output()).await.unwrap().unwrap()).expect(0);
+    let produced =
+        Ran::from(tokio::time::timeout(PATIENCE, produce.wait_with_output()).await.unwrap().unwrap()).expect(0);
     assert_eq!(serde_json::from_str::<Value>(&produced.out).unwrap()["exact"], json!(true));
     caught_up(folder, &[]).await;
     verified(folder, &[], &[]).await.expect(0);
@@ -276,7 +279,10 @@ async fn an_event_changed_taken_out_or_put_in_is_found_with_its_position() {
         .unwrap();
     let copy = rest.copy();
     database(copy.path(), "journal.db")
-        .execute("UPDATE events SET data = CAST(replace(CAST(data AS TEXT), '\"voter-', '\"Voter-') AS BLOB) WHERE seq = ?", [ballot])
+        .execute(
+            "UPDATE events SET data = CAST(replace(CAST(data AS TEXT), '\"voter-', '\"Voter-') AS BLOB) WHERE seq = ?",
+            [ballot],
+        )
         .unwrap();
     one_event(&check(copy.path(), &[]).await, "changed", ballot);
     one_event(&check(copy.path(), &["--against", exported]).await, "changed", ballot);
@@ -317,7 +323,9 @@ async fn an_event_changed_taken_out_or_put_in_is_found_with_its_position() {
     one_event(&check(rest.0.path(), &["--against", exported]).await, "inserted", ballot);
 
     let copy = rest.copy();
-    database(copy.path(), "journal.db").execute("UPDATE events SET lane = (lane + 1) % 64 WHERE seq = ?", [ballot]).unwrap();
+    database(copy.path(), "journal.db")
+        .execute("UPDATE events SET lane = (lane + 1) % 64 WHERE seq = ?", [ballot])
+        .unwrap();
     check(copy.path(), &[]).await.expect(3);
 }
 
@@ -346,7 +354,10 @@ async fn a_byte_changed_in_an_exported_file_is_found_by_its_links() {
         let byte = if changed[line].as_bytes()[at] == b'a' { "b" } else { "a" };
         changed[line].replace_range(at..=at, byte);
         let told: Value = serde_json::from_str(&check(&changed).await.expect(3).out).unwrap();
-        assert_eq!((told["wrong"][0]["line"].as_u64(), told["wrong"].as_array().unwrap().len()), (Some(line as u64 + 1), 1));
+        assert_eq!(
+            (told["wrong"][0]["line"].as_u64(), told["wrong"].as_array().unwrap().len()),
+            (Some(line as u64 + 1), 1)
+        );
     }
     let mut shorter = lines.clone();
     shorter.remove(100);

@@ -120,7 +120,10 @@ async fn messages_are_as_they_were(gateway: &Gateway) {
     // What each event changed.
     let state = async |at: &str| gateway.get(&format!("/api/v1/events/{at}/state")).await.expect(200).json();
     let opened = state(&room).await;
-    assert_eq!((&opened["aggregate"], &opened["kind"], &opened["before"]), (&json!("chat/lobby"), &json!("room"), &Value::Null));
+    assert_eq!(
+        (&opened["aggregate"], &opened["kind"], &opened["before"]),
+        (&json!("chat/lobby"), &json!("room"), &Value::Null)
+    );
     assert_eq!(opened["after"]["room"]["name"], "Lobby");
     let posted = state(&said.position()).await;
     assert_eq!((&posted["before"]["message"], &posted["after"]["message"]["text"]), (&Value::Null, &json!("hola")));
@@ -128,7 +131,10 @@ async fn messages_are_as_they_were(gateway: &Gateway) {
     let text = |side: &str| edited[side]["message"]["text"].clone();
     assert_eq!((text("before"), text("after")), (json!("¿hola?"), json!("¡hola!")));
     let gone = state(&deleted).await;
-    assert!(gone["after"]["message"]["deleted"].is_string() && gone["before"]["message"]["deleted"].is_null(), "{gone}");
+    assert!(
+        gone["after"]["message"]["deleted"].is_string() && gone["before"]["message"]["deleted"].is_null(),
+        "{gone}"
+    );
 
     // Rooms that were opened later are not there yet.
     let later = gateway.post("/api/v1/rooms", json!({"id": "yard", "name": "Yard"})).await.expect(201).position();
@@ -183,7 +189,9 @@ async fn a_moment_that_is_none_says_why() {
         ("2999-01-01T00:00:00Z", "is still to come"),
         ("", "is no place in the journal"),
     ] {
-        for path in [tally, "/api/v1/polls/bands", "/api/v1/rooms", "/api/v1/rooms/lobby", "/api/v1/rooms/lobby/messages"] {
+        for path in
+            [tally, "/api/v1/polls/bands", "/api/v1/rooms", "/api/v1/rooms/lobby", "/api/v1/rooms/lobby/messages"]
+        {
             let body = gateway.get(&format!("{path}?at={at}")).await.problem(422, "bad-value", detail);
             assert_eq!(body["field"], "at");
         }

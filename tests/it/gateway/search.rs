@@ -10,7 +10,8 @@ use crate::servers::{Mongo, Nats, Redis};
 async fn filled(gateway: &Gateway) -> String {
     gateway.open_poll().await;
     gateway.open_room().await;
-    for (voter, choice) in [("ana", "Malacates"), ("luis", "Alux Nahual"), ("eva", "Malacates"), ("ana", "Alux Nahual")] {
+    for (voter, choice) in [("ana", "Malacates"), ("luis", "Alux Nahual"), ("eva", "Malacates"), ("ana", "Alux Nahual")]
+    {
         gateway.cast(voter, choice).await.expect(200);
     }
     for text in ["¿marimba o rock?", "rock, claro", "Alux Nahual en vivo", "marimba siempre"] {
@@ -22,7 +23,9 @@ async fn filled(gateway: &Gateway) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 /// Where the events stand that a query finds, oldest first; the counts say the same.
@@ -41,7 +44,8 @@ async fn found(gateway: &Gateway, last: &str, query: &str) -> Vec<u64> {
     assert_eq!(newest, seqs, "{query}");
     let hits = get(format!("/api/v1/events/hits?query={query}")).await;
     let facets = get(format!("/api/v1/events/facets?query={query}")).await;
-    let lines = gateway.send("GET", &format!("/api/v1/events?query={query}&format=ndjson&order=oldest"), &[], None).await;
+    let lines =
+        gateway.send("GET", &format!("/api/v1/events?query={query}&format=ndjson&order=oldest"), &[], None).await;
     assert_eq!(lines.expect(200).text.lines().count(), seqs.len(), "{query}");
     assert_eq!((hits["total"].as_u64(), facets["total"].as_u64()), (Some(seqs.len() as u64), Some(seqs.len() as u64)));
     for counted in [&hits, &facets] {
@@ -87,7 +91,11 @@ async fn every_query_finds_its_events(gateway: Gateway) {
     for (query, expected) in cases {
         // A star stands at the end of a type only.
         if query.contains("*opened") {
-            gateway.get(&format!("/api/v1/events?query={}", escaped(query))).await.problem(422, "bad-value", "event type");
+            gateway.get(&format!("/api/v1/events?query={}", escaped(query))).await.problem(
+                422,
+                "bad-value",
+                "event type",
+            );
             continue;
         }
         assert_eq!(found(&gateway, &last, query).await, expected, "{query}");
@@ -159,7 +167,8 @@ async fn an_event_has_neighbours_causes_and_effects() {
     };
     let cast = async |voter: &str, cause: &str| {
         let path = format!("/api/v1/polls/bands/ballots/{voter}");
-        let headers = [("Cabildo-Causation-Id", cause), ("Cabildo-Correlation-Id", "019a9f0e-5d5c-7c3a-9d3e-2f1b8c6a4e10")];
+        let headers =
+            [("Cabildo-Causation-Id", cause), ("Cabildo-Correlation-Id", "019a9f0e-5d5c-7c3a-9d3e-2f1b8c6a4e10")];
         gateway.send("PUT", &path, &headers, Some(json!({"choice": "Malacates"}))).await.expect(200).position()
     };
     let first = cast("v1", &id("0-7").await).await;
@@ -175,7 +184,14 @@ async fn an_event_has_neighbours_causes_and_effects() {
     let correlated = "correlation%3A019a9f0e-5d5c-7c3a-9d3e-2f1b8c6a4e10";
     let found = gateway.get_from(&format!("/api/v1/events?query={correlated}"), &third).await.expect(200).json();
     assert_eq!(found["events"].as_array().unwrap().len(), 3);
-    let bad = gateway.send("PUT", "/api/v1/polls/bands/ballots/x", &[("Cabildo-Causation-Id", "7")], Some(json!({"choice": "Malacates"}))).await;
+    let bad = gateway
+        .send(
+            "PUT",
+            "/api/v1/polls/bands/ballots/x",
+            &[("Cabildo-Causation-Id", "7")],
+            Some(json!({"choice": "Malacates"})),
+        )
+        .await;
     bad.problem(422, "bad-value", "UUID");
     gateway.get("/api/v1/events/0-99/context").await.problem(404, "not-found", "0-99");
     gateway.get("/api/v1/events/0-99/graph").await.problem(404, "not-found", "0-99");
@@ -204,7 +220,8 @@ async fn the_tail_shows_what_is_asked_for_and_counts_what_is_too_much() {
     filled(&gateway).await;
     let url = gateway.url("/api/v1/events/tail?after=0-0&rate=1&query=type%3Apoll.ballot.cast%20alux%20OR");
     assert_eq!(reqwest::get(url).await.unwrap().status(), 422);
-    let url = gateway.url("/api/v1/events/tail?after=0-0&rate=1&query=type%3Apoll.ballot.cast%20-actor%3Aana%20(alux%20OR%20mala)");
+    let url = gateway
+        .url("/api/v1/events/tail?after=0-0&rate=1&query=type%3Apoll.ballot.cast%20-actor%3Aana%20(alux%20OR%20mala)");
     let mut body = reqwest::get(url).await.unwrap().bytes_stream();
     let mut text = String::new();
     while !text.contains("event: skipped") {
@@ -216,7 +233,12 @@ async fn the_tail_shows_what_is_asked_for_and_counts_what_is_too_much() {
     assert_eq!(text.matches("event: ").count(), 2, "{text}");
     drop(body);
     until("the listener is gone", || async {
-        gateway.get("/metrics").await.text.lines().any(|line| line.starts_with("cabildo_gateway_live_listeners") && line.ends_with(" 0"))
+        gateway
+            .get("/metrics")
+            .await
+            .text
+            .lines()
+            .any(|line| line.starts_with("cabildo_gateway_live_listeners") && line.ends_with(" 0"))
     })
     .await;
 }

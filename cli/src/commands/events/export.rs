@@ -44,7 +44,8 @@ pub(crate) struct Export {
 pub(crate) async fn run(settings: &Settings, export: &Export, stop: CancellationToken) -> anyhow::Result<Exit> {
     let journal = super::open(settings, &export.journal).await?;
     let journal = &*journal;
-    let packed = export.zstd || export.file.as_deref().is_some_and(|file| file.extension().is_some_and(|end| end == "zst"));
+    let packed =
+        export.zstd || export.file.as_deref().is_some_and(|file| file.extension().is_some_and(|end| end == "zst"));
     if packed && export.file.is_none() && io::stdout().is_terminal() {
         bail!(Usage("what is packed is nothing for a terminal: name a file, or leave --zstd out".to_owned()));
     }

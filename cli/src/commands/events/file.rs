@@ -158,7 +158,11 @@ impl Writer {
     /// Writes a line, with its end; it may wait for others.
     pub(super) fn write(&mut self, line: &str) -> io::Result<()> {
         self.waiting.extend_from_slice(line.as_bytes());
-        if self.waiting.len() >= if self.packed { EXPORT_FRAME_BYTES } else { WRITE_BYTES } { self.flush() } else { Ok(()) }
+        if self.waiting.len() >= if self.packed { EXPORT_FRAME_BYTES } else { WRITE_BYTES } {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what waits.

@@ -82,7 +82,8 @@ mod tests {
             Recorded { position: Position::at(1), lane, recorded: Timestamp::default(), envelope: Ok(envelope) };
         let check = |filter: Filter, matches: bool| assert_eq!(filter.matches(&event), matches, "{filter:?}");
         check(Filter::default(), true);
-        for (kind, matches) in [("poll.*", true), ("poll.ballot.cast", true), ("poll.ballot", false), ("chat.*", false)] {
+        for (kind, matches) in [("poll.*", true), ("poll.ballot.cast", true), ("poll.ballot", false), ("chat.*", false)]
+        {
             check(Filter { kinds: vec![kind.to_owned()], ..Filter::default() }, matches);
         }
         check(Filter { text: Some("MALA".to_owned()), ..Filter::default() }, true);

@@ -113,7 +113,9 @@ fn told(report: &Report, dry_run: bool) -> String {
     if dry_run {
         return format!("{lines} lines{verified}{left_out}: nothing was written");
     }
-    format!("{lines} lines{verified}: {imported} events imported, {already_there} there already{left_out}; the last event is at {head}")
+    format!(
+        "{lines} lines{verified}: {imported} events imported, {already_there} there already{left_out}; the last event is at {head}"
+    )
 }
 
 /// Events with their lines and the positions that they had, and what went wrong after them. Nothing at all: the end.
@@ -159,7 +161,9 @@ impl Reader {
         let at = self.number + 1;
         let Some(line) = file::read_line(&mut self.lines).with_context(|| format!("line {at}"))? else {
             if self.ledger.linked() == Some(true) && !self.ledger.ended() {
-                bail!("line {at}: the last line, by which the whole is checked, is missing: the export is not complete");
+                bail!(
+                    "line {at}: the last line, by which the whole is checked, is missing: the export is not complete"
+                );
             }
             return Ok(false);
         };
@@ -180,7 +184,9 @@ impl Reader {
             }
             Line::Unreadable(_) if self.skip_unreadable => chunk.left_out += 1,
             Line::Unreadable(reason) => {
-                bail!("line {at}: what stands there is no event ({reason}): leave such lines out with --skip-unreadable")
+                bail!(
+                    "line {at}: what stands there is no event ({reason}): leave such lines out with --skip-unreadable"
+                )
             }
         }
         chunk.lines += 1;
@@ -306,7 +312,10 @@ impl Importer<'_> {
             self.report.already_there += 1;
             return Ok(true);
         }
-        bail!("line {line}: the journal has another event at {}: it is no import of this file that was interrupted", found.position)
+        bail!(
+            "line {line}: the journal has another event at {}: it is no import of this file that was interrupted",
+            found.position
+        )
     }
 
     async fn append(&mut self, batch: Vec<Append>, lines: &[u64]) -> anyhow::Result<()> {

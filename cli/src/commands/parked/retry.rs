@@ -4,7 +4,7 @@ use cabildo_events::{Aggregate, Position};
 use cabildo_storage::Parked;
 use tokio_util::sync::CancellationToken;
 
-use super::{not_parked};
+use super::not_parked;
 use crate::commands::mend::Mender;
 use crate::commands::replay::projection;
 use crate::exit::Exit;

@@ -44,7 +44,9 @@ pub(super) fn events(
 ) -> io::Result<impl Iterator<Item = Result<(usize, Exported), String>> + Send + use<>> {
     Ok((1..).zip(lines(path)?).filter_map(|(number, line)| match line {
         Ok(line) if serde_json::from_str::<Manifest>(&line).is_ok() => None,
-        Ok(line) => Some(exported(&line).map(|event| (number, event)).map_err(|error| format!("line {number}: {error}"))),
+        Ok(line) => {
+            Some(exported(&line).map(|event| (number, event)).map_err(|error| format!("line {number}: {error}")))
+        }
         Err(error) => Some(Err(format!("line {number}: {error}"))),
     }))
 }

@@ -158,7 +158,13 @@ fn print(form: Form, checked: &JournalChecked, seconds: f64) -> anyhow::Result<(
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["lane", "position", "event is", "", "more in the lane"]);
         for Finding { lane, position, kind, what, more } in findings.values() {
-            table.add_row([lane.to_string(), position.to_string(), kind.name().to_owned(), what.clone(), more.to_string()]);
+            table.add_row([
+                lane.to_string(),
+                position.to_string(),
+                kind.name().to_owned(),
+                what.clone(),
+                more.to_string(),
+            ]);
         }
         output::line(&table.to_string())?;
     }

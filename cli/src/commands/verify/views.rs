@@ -110,13 +110,7 @@ async fn one(
     Ok((rows, checked))
 }
 
-fn print(
-    form: Form,
-    rows: &[Divergence],
-    view: ProjectionId,
-    checked: Checked,
-    seconds: f64,
-) -> anyhow::Result<()> {
+fn print(form: Form, rows: &[Divergence], view: ProjectionId, checked: Checked, seconds: f64) -> anyhow::Result<()> {
     let Checked { rows: compared, events, until, lanes, divergent } = checked;
     if form == Form::Json {
         for Divergence { view, lane, position, table, key, expected, found } in rows {

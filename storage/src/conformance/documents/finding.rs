@@ -249,7 +249,13 @@ pub async fn events_are_found_by_clauses(place: &Fixture) {
 /// As those of other documents, though an adapter may keep the words of the record in its own way.
 pub async fn events_are_found_by_words_in_their_text(place: &Fixture) {
     let (documents, id) = (place.open().await, fresh("record"));
-    let texts = ["Alux Nahual toca en el Parque Central", "nahual, alux: ¡qué concierto!", "Luz Nahualate", "ÑANDÚ (2026) a.b* [x] $y", ""];
+    let texts = [
+        "Alux Nahual toca en el Parque Central",
+        "nahual, alux: ¡qué concierto!",
+        "Luz Nahualate",
+        "ÑANDÚ (2026) a.b* [x] $y",
+        "",
+    ];
     let made: Vec<_> = (1..).zip(texts).map(|(seq, text)| Document { text: text.into(), ..event(seq) }).collect();
     filled(&*documents, id, &made).await;
     let cases: [(&str, &[u64]); 10] = [
@@ -278,7 +284,10 @@ pub async fn events_that_come_between_are_not_missed(place: &Fixture) {
         lane: lane(on),
         prev: 0,
         next: 9,
-        changes: seqs.iter().map(|seq| append(&Document { lane: lane(on), text: "uno".into(), ..event(*seq) })).collect(),
+        changes: seqs
+            .iter()
+            .map(|seq| append(&Document { lane: lane(on), text: "uno".into(), ..event(*seq) }))
+            .collect(),
     };
     done(&*documents, of(1, &[1, 4, 6])).await;
     let uno = [Clause::only(Condition::Text("uno".into()))];

@@ -117,7 +117,8 @@ pub async fn all_events_of_one_aggregate_come_in_order(fixture: &dyn Fixture) {
     let journal = fixture.open().await;
     let hall = room("hall");
     assert!(of(&*journal, &hall, 0, u64::MAX).await.is_empty());
-    let neighbour = (0..).map(|number| room(&format!("room {number}"))).find(|other| other.lane() == hall.lane()).unwrap();
+    let neighbour =
+        (0..).map(|number| room(&format!("room {number}"))).find(|other| other.lane() == hall.lane()).unwrap();
     let (mut last, mut others) = ([0; 2], 0);
     for round in 0..3 {
         for (place, last) in [&hall, &neighbour].into_iter().zip(&mut last) {
@@ -130,15 +131,23 @@ pub async fn all_events_of_one_aggregate_come_in_order(fixture: &dyn Fixture) {
     }
     let all = read_all(&*journal).await;
     let expected = |after: u64, until: u64| {
-        let of_it = |event: &&Recorded| event.aggregate() == Some(&hall) && (after + 1..=until).contains(&event.position.seq);
+        let of_it =
+            |event: &&Recorded| event.aggregate() == Some(&hall) && (after + 1..=until).contains(&event.position.seq);
         all.iter().filter(of_it).cloned().collect::<Vec<_>>()
     };
     assert_eq!(expected(0, u64::MAX - 1).len(), all.len() - others - 3);
     let seqs: Vec<u64> = expected(0, u64::MAX - 1).iter().map(|event| event.position.seq).collect();
     let (first, middle, end) = (seqs[0], seqs[seqs.len() / 2], seqs[seqs.len() - 1]);
-    for (after, until) in
-        [(0, u64::MAX), (0, first), (first, middle), (middle - 1, middle), (middle, end), (0, 0), (end, u64::MAX), (middle, first)]
-    {
+    for (after, until) in [
+        (0, u64::MAX),
+        (0, first),
+        (first, middle),
+        (middle - 1, middle),
+        (middle, end),
+        (0, 0),
+        (end, u64::MAX),
+        (middle, first),
+    ] {
         let found = of(&*journal, &hall, after, until).await;
         assert_eq!(found, expected(after, until.min(u64::MAX - 1)), "after {after} until {until}");
     }
