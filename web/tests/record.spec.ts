@@ -51,6 +51,16 @@ test('a facet includes with a click, excludes with Alt, and the address says so'
   await expect(page.getByRole('searchbox')).toHaveValue('-type:poll.ballot.cast');
 });
 
+test('a value that does not fit is found by its name', async ({ page, town: { cabildo } }) => {
+  await page.goto(`${cabildo.url}/record?from=all&query=type:poll.ballot.cast`);
+  await searched(page);
+  const facets = page.getByRole('complementary', { name: 'Narrow down' });
+  await facets.getByRole('textbox', { name: 'Find a value: Actor' }).fill('voter-39');
+  await facets.getByRole('button', { name: /^voter-399 1$/ }).click();
+  await expect(page.getByRole('searchbox')).toHaveValue('type:poll.ballot.cast actor:voter-399');
+  await expect(rows(page)).toHaveCount(1);
+});
+
 test('a drag over the histogram zooms, also by the keyboard, and out again', async ({ page, town: { cabildo } }) => {
   await page.goto(`${cabildo.url}/record?from=all`);
   await searched(page);
