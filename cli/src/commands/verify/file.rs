@@ -1,15 +1,14 @@
 //! An exported file, by itself: each line is an event that its link vouches for.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
-use cabildo_events::limits::IMPORT_LINE_BYTES_MAX;
 use cabildo_events::wire::{Chains, Exported, exported};
 use cabildo_events::{Lane, Position};
 use serde::{Deserialize, Serialize};
 
 use super::journal::LaneHead;
+use crate::commands::events::file::{open, read_line};
 use crate::exit::{Exit, Usage};
 use crate::output::{self, Form};
 
@@ -19,33 +18,25 @@ struct Manifest {
     lanes: Vec<LaneHead>,
 }
 
-/// The lines of a file, each bounded.
-pub(super) fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>> + Send + use<>> {
-    let mut reader = BufReader::new(File::open(path)?);
-    if reader.fill_buf()?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return Err(io::Error::other("it is compressed: unpack it first, with `zstd -d`"));
-    }
-    Ok(std::iter::from_fn(move || {
-        let mut line = String::new();
-        match reader.by_ref().take(IMPORT_LINE_BYTES_MAX).read_line(&mut line) {
-            Ok(0) => None,
-            Ok(read) if read as u64 == IMPORT_LINE_BYTES_MAX => {
-                Some(Err(io::Error::other(format!("a line is longer than {IMPORT_LINE_BYTES_MAX} bytes"))))
-            }
-            Ok(_) => Some(Ok(line)),
-            Err(error) => Some(Err(error)),
-        }
-    }))
+/// The lines of a file, packed or not, each bounded.
+pub(super) fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = io::Result<Vec<u8>>> + Send + use<>> {
+    let (mut lines, _) = open(path)?;
+    Ok(std::iter::from_fn(move || read_line(&mut lines).transpose()))
 }
 
-/// The events of a file with the numbers of their lines; what is no event, but for a manifest, is told.
-pub(super) fn events(
-    path: &Path,
-) -> io::Result<impl Iterator<Item = Result<(usize, Exported), String>> + Send + use<>> {
-    Ok((1..).zip(lines(path)?).filter_map(|(number, line)| match line {
-        Ok(line) if serde_json::from_str::<Manifest>(&line).is_ok() => None,
-        Ok(line) => Some(exported(&line).map(|event| (number, event)).map_err(|error| format!("line {number}: {error}"))),
-        Err(error) => Some(Err(format!("line {number}: {error}"))),
+/// The events of a file; what is no event, but for the last line, is told.
+pub(super) fn events(path: &Path) -> anyhow::Result<impl Iterator<Item = Result<Exported, String>> + Send + use<>> {
+    Ok((1..).zip(lines(path)?).filter_map(|(number, line)| {
+        let told = |error: &dyn fmt::Display| Some(Err(format!("line {number}: {error}")));
+        let line = match line.map(String::from_utf8) {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) => return told(&error),
+            Err(error) => return told(&error),
+        };
+        if serde_json::from_str::<LastLine>(&line).is_ok() {
+            return None;
+        }
+        exported(&line).map_or_else(|error| told(&error), |event| Some(Ok(event)))
     }))
 }
 
@@ -69,7 +60,7 @@ struct Checked {
 
 /// Checks a file.
 pub(super) fn run(path: &Path, form: Form) -> anyhow::Result<Exit> {
-    let lines = lines(path).map_err(|error| Usage(format!("--file {}: {error}", path.display())))?;
+    let lines = lines(path).map_err(|error| Usage(format!("--file {error:#}")))?;
     let checked = check(lines)?;
     let Checked { wrong, events, linked, manifest } = &checked;
     if form == Form::Json {
@@ -90,7 +81,7 @@ pub(super) fn run(path: &Path, form: Form) -> anyhow::Result<Exit> {
 }
 
 /// The first thing that is wrong with each lane, and with the file.
-fn check(lines: impl Iterator<Item = io::Result<String>>) -> anyhow::Result<Checked> {
+fn check(lines: impl Iterator<Item = io::Result<Vec<u8>>>) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
     let mut chains = Chains::default();
     let mut broken = [false; 64];

@@ -93,7 +93,7 @@ fn anchor(path: &Path) -> anyhow::Result<Option<BTreeMap<Lane, ChainHead>>> {
         return Err(wrong(&"it is empty").into());
     };
     let first = first.map_err(|error| wrong(&error))?;
-    let Ok(anchor) = serde_json::from_str::<Anchor>(&first) else { return Ok(None) };
+    let Ok(anchor) = serde_json::from_slice::<Anchor>(&first) else { return Ok(None) };
     if anchor.cabildo != ANCHOR {
         return Ok(None);
     }
@@ -107,9 +107,8 @@ fn kept_events(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = Result<Kep
     let shown = format!("--against {}", path.display());
     let events = file::events(path).with_context(|| shown)?;
     Ok(Box::new(events.map(|exported| {
-        let (_, exported) = exported?;
-        let cabildo_events::Recorded { position, lane, .. } = exported.event;
-        Ok(Kept { position, lane, content: Link::START.next(&exported.event) })
+        let event = exported?.event;
+        Ok(Kept { position: event.position, lane: event.lane, content: Link::START.next(&event) })
     })))
 }
 
