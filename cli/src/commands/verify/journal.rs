@@ -23,7 +23,7 @@ use crate::settings::Settings;
 
 /// Where the chain of each lane stood: what `--save` writes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Anchor {
+struct Anchor {
     /// `anchor`.
     cabildo: String,
     /// The last position read.
@@ -34,10 +34,10 @@ pub(super) struct Anchor {
 
 /// One of them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LaneHead {
-    pub(super) lane: u8,
+struct LaneHead {
+    lane: u8,
     #[serde(flatten)]
-    pub(super) head: ChainHead,
+    head: ChainHead,
 }
 
 const ANCHOR: &str = "anchor";
@@ -157,7 +157,13 @@ fn print(form: Form, checked: &JournalChecked, seconds: f64) -> anyhow::Result<(
         table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(["lane", "position", "event is", "", "more in the lane"]);
         for Finding { lane, position, kind, what, more } in findings.values() {
-            table.add_row([lane.to_string(), position.to_string(), kind.name().to_owned(), what.clone(), more.to_string()]);
+            table.add_row([
+                lane.to_string(),
+                position.to_string(),
+                kind.name().to_owned(),
+                what.clone(),
+                more.to_string(),
+            ]);
         }
         output::line(&table.to_string())?;
     }
