@@ -11,7 +11,7 @@ interface Own {
   /** A gateway of the test's own, empty. */
   own: Cabildo;
   /** What the browser may complain about: patterns. Anything else fails the test. */
-  complaints: RegExp[];
+  complaints: { allowed: RegExp[] };
   quiet: void;
 }
 
@@ -35,7 +35,7 @@ export const test = plain.extend<Own, Shared>({
       await cabildo.remove();
     }
   },
-  complaints: async ({}, use) => use([]),
+  complaints: [{ allowed: [] }, { option: true }],
   // No errors in the console: neither of the page nor of its content security policy.
   quiet: [
     async ({ context, complaints }, use) => {
@@ -45,7 +45,7 @@ export const test = plain.extend<Own, Shared>({
       });
       context.on('weberror', (error) => said.push(String(error.error().stack)));
       await use();
-      expect(said.filter((text) => !complaints.some((pattern) => pattern.test(text)))).toEqual([]);
+      expect(said.filter((text) => !complaints.allowed.some((pattern) => pattern.test(text)))).toEqual([]);
     },
     { auto: true },
   ],

@@ -74,7 +74,7 @@ test('a redraw comes at most five times a second, and nothing moves for those wh
 });
 
 test.describe('a poll that is not there', () => {
-  test.use({ complaints: [/status of 404/] });
+  test.use({ complaints: { allowed: [/status of 404/] } });
 
   test('is said in words', async ({ page, own }) => {
     await page.goto(`${own.url}/live?poll=gone`);

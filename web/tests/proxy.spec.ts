@@ -56,7 +56,7 @@ test('everything works under a path of a reverse proxy', async ({ page, town: { 
 });
 
 test.describe('policy', () => {
-  test.use({ complaints: [/Content Security Policy/, /Executing inline script/] });
+  test.use({ complaints: { allowed: [/Content Security Policy/, /Executing inline script/] } });
 
   test('the policy of the pages forbids what they do not need', async ({ page, town: { cabildo } }) => {
     const response = await page.goto(`${cabildo.url}/record`);

@@ -44,7 +44,9 @@ test('what comes too fast to be shown is counted, and on the record', async ({ p
 });
 
 test.describe('a gateway that goes away', () => {
-  test.use({ complaints: [/Failed to load resource: net::ERR/, /status of 50\d/, /ERR_INCOMPLETE_CHUNKED_ENCODING/] });
+  test.use({
+    complaints: { allowed: [/Failed to load resource: net::ERR/, /status of 50\d/, /ERR_INCOMPLETE_CHUNKED_ENCODING/] },
+  });
 
   test('is waited for, and nothing is missed', async ({ page, own }) => {
     await own.write('POST', 'rooms', { id: 'lobby', name: 'Lobby' });

@@ -68,7 +68,7 @@ async fn check(
 ) -> Result<Option<Checked>, String> {
     let decided = Views::read(&*ports.journal).await.map_err(|error| error.to_string())?.of(first.name);
     let view = ProjectionId { version: decided.live(), ..first };
-    if super::fold_of_live(&decided) != super::fold_here(first.name) {
+    if super::foreign_fold(first.name, &decided).is_some() {
         return Ok(None);
     }
     let scratch = Scratch::open().await.map_err(|error| error.to_string())?;

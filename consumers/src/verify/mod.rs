@@ -56,7 +56,7 @@ impl Scratch {
     /// When the folder for temporary files cannot be written to.
     pub async fn open() -> Result<Self, OpenError> {
         let failed = |error: std::io::Error| OpenError::Unavailable {
-            what: format!("the folder for temporary files, {}", std::env::temp_dir().display()),
+            what: "the folder for temporary files (TMPDIR names another one)".to_owned(),
             reason: error.to_string(),
         };
         let folder = tempfile::Builder::new().prefix("cabildo-verify-").tempdir().map_err(failed)?;
@@ -67,14 +67,11 @@ impl Scratch {
     }
 }
 
-/// The fold that keeps the live view up.
-pub(crate) fn fold_of_live(decided: &Decided) -> Option<u32> {
-    decided.views().get(&decided.live()).map(|view| view.fold)
-}
-
-/// The fold of this build.
-pub(crate) fn fold_here(projection: &str) -> Option<u32> {
-    cabildo_projections::fold_of(projection)
+/// The fold that keeps the live view up, if it is another than this build's: then there is nothing to compare it with.
+#[must_use]
+pub fn foreign_fold(projection: &str, decided: &Decided) -> Option<u32> {
+    let here = cabildo_projections::fold_of(projection);
+    decided.views().get(&decided.live()).map(|view| view.fold).filter(|fold| Some(*fold) != here)
 }
 
 /// A row that is not as the journal makes it.

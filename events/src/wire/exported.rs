@@ -1,13 +1,8 @@
 //! A line of an export, read back as an event of the journal it came from.
 
-use std::borrow::Cow;
-
-use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::{Link, WireError, from_json};
-use crate::{Aggregate, Lane, Position, Recorded, Timestamp, Unreadable};
+use super::structured::{Read, read};
+use super::{Link, WireError};
+use crate::Recorded;
 
 /// An event as an export has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,42 +13,22 @@ pub struct Exported {
     pub link: Option<Link>,
 }
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    position: Position,
-    lane: u8,
-    link: Option<Link>,
-    subject: Option<Aggregate>,
-    unreadable: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
 /// Reads a line of an export.
 ///
 /// # Errors
 /// When it is no event, or has no place in a journal.
 pub fn exported(text: &str) -> Result<Exported, WireError> {
-    let line: Line<'_> = serde_json::from_str(text).map_err(|error| WireError::Json(error.to_string()))?;
-    let lane = Lane::new(line.lane).ok_or_else(|| super::bad("lane", format_args!("{} is none", line.lane)))?;
-    let (recorded, envelope) = match line.unreadable {
-        Some(reason) => {
-            let data = Bytes::copy_from_slice(line.data.get().as_bytes());
-            let reason = reason.into_owned();
-            (Timestamp::default(), Err(Unreadable { reason, aggregate: line.subject, data }))
-        }
-        None => {
-            let (envelope, _) = from_json(text)?;
-            (envelope.time, Ok(envelope))
-        }
-    };
-    Ok(Exported { event: Recorded { position: line.position, lane, recorded, envelope }, link: line.link })
+    let Read { recorded, position, link } = read(text)?;
+    position.ok_or(WireError::Missing("position"))?;
+    Ok(Exported { event: recorded, link })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::wire::to_portable_json;
+    use crate::{Aggregate, Position, Timestamp, Unreadable};
+    use bytes::Bytes;
 
     #[test]
     fn what_is_no_event_is_read_back_too() {

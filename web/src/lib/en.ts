@@ -83,7 +83,8 @@ export const en = {
   include: (term: string) => `Only ${term}`,
   exclude: (term: string) => `Without ${term}`,
   facetHow: 'A click looks for the value, a click with Alt leaves it out.',
-  facetMore: 'There are more values: search by name',
+  facetFind: 'More, by name …',
+  facetFindIn: (field: string) => `Find a value: ${field}`,
   facetNone: 'No values',
 
   // the list

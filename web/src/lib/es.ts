@@ -83,7 +83,8 @@ export const es: Words = {
   include: (term) => `Solo ${term}`,
   exclude: (term) => `Sin ${term}`,
   facetHow: 'Un clic busca el valor; un clic con Alt lo excluye.',
-  facetMore: 'Hay más valores: búsquelos por su nombre',
+  facetFind: 'Más, por nombre …',
+  facetFindIn: (field) => `Buscar un valor: ${field}`,
   facetNone: 'Sin valores',
 
   // la lista

@@ -23,6 +23,8 @@ export class Search {
   uncounted = $state.raw<Problem>();
   /** The list stopped at a bound of time. */
   cutShort = $state(false);
+  /** What was searched for, as parameters. */
+  params = $state.raw<Params>({});
   /** Counts what happens to the list: who shows rows reads it. */
   revision = $state(0);
   /** The time that the search covers. */
@@ -36,7 +38,6 @@ export class Search {
   #pages = new EventPages();
   #reading = false;
   #rowOnScreen = 0;
-  #bounds: Params = {};
 
   get rows(): number {
     void this.revision;
@@ -75,7 +76,7 @@ export class Search {
       this.#pages = pages;
       this.#reading = false;
       this.problem = undefined;
-      this.#bounds = bounds;
+      this.params = bounds;
       this.revision += 1;
       await counted;
       this.phase = 'found';
@@ -113,7 +114,7 @@ export class Search {
         // A page that was just read and does not have it all has no more.
         if (wanted === undefined || name === last || signal.aborted) break;
         last = name;
-        await this.#read(pages, wanted, this.#bounds, signal);
+        await this.#read(pages, wanted, this.params, signal);
         this.revision += 1;
       }
     } catch (error) {
@@ -131,12 +132,6 @@ export class Search {
   async #againWhenBack(wish: Wish, signal: AbortSignal): Promise<void> {
     await connection.back(signal).catch(() => {});
     if (!signal.aborted) await this.run(wish);
-  }
-
-  /** The parameters that say what was searched for. */
-  get params(): Params {
-    void this.revision;
-    return this.#bounds;
   }
 
   async #read(

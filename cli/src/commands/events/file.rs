@@ -20,10 +20,10 @@ const FRAME_BYTES_MAX: u64 = EXPORT_FRAME_BYTES as u64 + IMPORT_LINE_BYTES_MAX;
 const WRITE_BYTES: usize = 64 * 1024;
 
 /// Lines from a file or stdin, whatever they are packed in.
-pub(super) type Lines = BufReader<Box<dyn Read + Send>>;
+pub(in crate::commands) type Lines = BufReader<Box<dyn Read + Send>>;
 
 /// Opens a file, or stdin for `-`; tells its size if it is known and not packed.
-pub(super) fn open(path: &Path) -> anyhow::Result<(Lines, Option<u64>)> {
+pub(in crate::commands) fn open(path: &Path) -> anyhow::Result<(Lines, Option<u64>)> {
     let (mut file, bytes): (BufReader<Box<dyn Read + Send>>, _) = if path == Path::new("-") {
         (BufReader::new(Box::new(io::stdin())), None)
     } else {
@@ -38,7 +38,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<(Lines, Option<u64>)> {
 }
 
 /// One line with its end; `None` after the last.
-pub(super) fn read_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(in crate::commands) fn read_line(lines: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let read = lines.by_ref().take(IMPORT_LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
     if read == 0 {

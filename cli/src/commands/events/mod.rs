@@ -1,7 +1,7 @@
 //! `cabildo events …`: the journal, read and written as events.
 
 pub(crate) mod export;
-mod file;
+pub(super) mod file;
 mod filter;
 mod find;
 pub(crate) mod get;

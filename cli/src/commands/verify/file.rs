@@ -1,53 +1,52 @@
 //! An exported file, by itself: each line is an event that its link vouches for.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::path::Path;
 
-use cabildo_events::limits::IMPORT_LINE_BYTES_MAX;
-use cabildo_events::wire::{Chains, Exported, exported};
+use cabildo_events::wire::{ChainHead, Chains, Exported, exported};
 use cabildo_events::{Lane, Position};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::journal::LaneHead;
+use crate::commands::events::file::{open, read_line};
 use crate::exit::{Exit, Usage};
 use crate::output::{self, Form};
 
-/// The last line of an export: where the chain of each lane ends.
+/// The last line of an export: how many events there are, the hash of all that stands before it, and where the chain of each
+/// lane ends.
+#[derive(Debug, Deserialize)]
+struct LastLine {
+    manifest: Manifest,
+}
+
 #[derive(Debug, Deserialize)]
 struct Manifest {
-    lanes: Vec<LaneHead>,
+    events: u64,
+    sha256: String,
+    lanes: BTreeMap<String, ChainHead>,
 }
 
-/// The lines of a file, each bounded.
-pub(super) fn lines(path: &Path) -> io::Result<impl Iterator<Item = io::Result<String>> + Send + use<>> {
-    let mut reader = BufReader::new(File::open(path)?);
-    if reader.fill_buf()?.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return Err(io::Error::other("it is compressed: unpack it first, with `zstd -d`"));
-    }
-    Ok(std::iter::from_fn(move || {
-        let mut line = String::new();
-        match reader.by_ref().take(IMPORT_LINE_BYTES_MAX).read_line(&mut line) {
-            Ok(0) => None,
-            Ok(read) if read as u64 == IMPORT_LINE_BYTES_MAX => {
-                Some(Err(io::Error::other(format!("a line is longer than {IMPORT_LINE_BYTES_MAX} bytes"))))
-            }
-            Ok(_) => Some(Ok(line)),
-            Err(error) => Some(Err(error)),
-        }
-    }))
+/// The lines of a file, packed or not, each bounded.
+pub(super) fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = io::Result<Vec<u8>>> + Send + use<>> {
+    let (mut lines, _) = open(path)?;
+    Ok(std::iter::from_fn(move || read_line(&mut lines).transpose()))
 }
 
-/// The events of a file with the numbers of their lines; what is no event, but for a manifest, is told.
-pub(super) fn events(
-    path: &Path,
-) -> io::Result<impl Iterator<Item = Result<(usize, Exported), String>> + Send + use<>> {
-    Ok((1..).zip(lines(path)?).filter_map(|(number, line)| match line {
-        Ok(line) if serde_json::from_str::<Manifest>(&line).is_ok() => None,
-        Ok(line) => {
-            Some(exported(&line).map(|event| (number, event)).map_err(|error| format!("line {number}: {error}")))
+/// The events of a file; what is no event, but for the last line, is told.
+pub(super) fn events(path: &Path) -> anyhow::Result<impl Iterator<Item = Result<Exported, String>> + Send + use<>> {
+    Ok((1..).zip(lines(path)?).filter_map(|(number, line): (usize, _)| {
+        let told = |error: &dyn fmt::Display| Some(Err(format!("line {number}: {error}")));
+        let line = match line.map(String::from_utf8) {
+            Ok(Ok(line)) => line,
+            Ok(Err(error)) => return told(&error),
+            Err(error) => return told(&error),
+        };
+        if serde_json::from_str::<LastLine>(&line).is_ok() {
+            return None;
         }
-        Err(error) => Some(Err(format!("line {number}: {error}"))),
+        exported(&line).map_or_else(|error| told(&error), |event| Some(Ok(event)))
     }))
 }
 
@@ -71,7 +70,7 @@ struct Checked {
 
 /// Checks a file.
 pub(super) fn run(path: &Path, form: Form) -> anyhow::Result<Exit> {
-    let lines = lines(path).map_err(|error| Usage(format!("--file {}: {error}", path.display())))?;
+    let lines = lines(path).map_err(|error| Usage(format!("--file {error:#}")))?;
     let checked = check(lines)?;
     let Checked { wrong, events, linked, manifest } = &checked;
     if form == Form::Json {
@@ -92,19 +91,24 @@ pub(super) fn run(path: &Path, form: Form) -> anyhow::Result<Exit> {
 }
 
 /// The first thing that is wrong with each lane, and with the file.
-fn check(lines: impl Iterator<Item = io::Result<String>>) -> anyhow::Result<Checked> {
+fn check(lines: impl Iterator<Item = io::Result<Vec<u8>>>) -> anyhow::Result<Checked> {
     let mut checked = Checked::default();
     let mut chains = Chains::default();
     let mut broken = [false; 64];
     let mut last = Position::START;
-    let mut whole = true;
+    let mut content = Sha256::new();
     for (line, text) in (1..).zip(lines) {
-        let text = text?;
-        if let Ok(Manifest { lanes }) = serde_json::from_str(&text) {
+        let Ok(text) = String::from_utf8(text?) else {
+            checked.wrong.push(Wrong { line, position: None, what: "it is no text in UTF-8".to_owned() });
+            continue;
+        };
+        if let Ok(LastLine { manifest }) = serde_json::from_str(&text) {
             checked.manifest = true;
-            manifest(&lanes, &chains, &broken, line, &mut checked);
+            let content = format!("{:x}", HexOf(&content.clone().finalize()));
+            ends(&manifest, &content, &chains, &broken, line, &mut checked);
             continue;
         }
+        content.update(text.as_bytes());
         let mut wrong = |position, what: String| checked.wrong.push(Wrong { line, position, what });
         let Exported { event, link } = match exported(&text) {
             Ok(exported) => exported,
@@ -113,40 +117,60 @@ fn check(lines: impl Iterator<Item = io::Result<String>>) -> anyhow::Result<Chec
                 continue;
             }
         };
-        if checked.events == 0 {
-            whole = event.position.seq == 1;
-        }
         checked.events += 1;
         if event.position <= last {
             wrong(Some(event.position), format!("it comes after {last}"));
         }
         last = event.position;
         let lane = event.lane.index();
-        let mut head = chains.head(event.lane);
-        let (first, expected) = (head.events == 0, chains.add(&event));
+        let expected = chains.add(&event);
         if let Some(link) = link {
             checked.linked += 1;
-            // Where a file begins in the middle of a journal, the first link of a lane can only be taken as it is.
-            let known = !first || whole;
-            if known && expected != link && !broken[lane] {
+            if expected != link && !broken[lane] {
                 broken[lane] = true;
                 let what = "its link does not follow: it was changed, or one before it changed, taken out or put in";
                 wrong(Some(event.position), format!("{what} (lane {})", event.lane));
             }
-            (head.events, head.last, head.link) = (head.events + 1, event.position, link);
-            chains.set(event.lane, head);
+            // What follows is held to the link as it stands: one break is told once.
+            let head = chains.head(event.lane);
+            chains.set(event.lane, ChainHead { link, ..head });
         }
     }
     Ok(checked)
 }
 
-fn manifest(lanes: &[LaneHead], chains: &Chains, broken: &[bool; 64], line: usize, checked: &mut Checked) {
-    for LaneHead { lane, head } in lanes {
-        let Some(lane) = Lane::new(*lane) else { continue };
+/// Bytes in hexadecimal digits.
+struct HexOf<'a>(&'a [u8]);
+
+impl fmt::LowerHex for HexOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Whether the last line says what stands before it.
+fn ends(manifest: &Manifest, content: &str, chains: &Chains, broken: &[bool; 64], line: usize, checked: &mut Checked) {
+    let mut wrong = |position, what: String| checked.wrong.push(Wrong { line, position, what });
+    let mut lanes_differ = false;
+    for (lane, head) in &manifest.lanes {
+        let Some(lane) = lane.parse().ok().and_then(Lane::new) else { continue };
         let stands = chains.head(lane);
-        if !broken[lane.index()] && (stands.last, stands.link) != (head.last, head.link) {
+        let differs = (stands.events, stands.last, stands.link) != (head.events, head.last, head.link);
+        lanes_differ |= differs || broken[lane.index()];
+        if differs && !broken[lane.index()] {
             let what = format!("lane {lane} ends at {}, and the manifest says {}", stands.last, head.last);
-            checked.wrong.push(Wrong { line, position: Some(head.last), what });
+            wrong(Some(head.last), what);
         }
+    }
+    let (events, said) = (checked.events, manifest.events);
+    if events != said {
+        checked.wrong.push(Wrong {
+            line,
+            position: None,
+            what: format!("{events} events, and the manifest says {said}"),
+        });
+    } else if content != manifest.sha256 && checked.wrong.is_empty() && !lanes_differ {
+        let what = "the file's content is not what the manifest has the hash of, though every event is".to_owned();
+        checked.wrong.push(Wrong { line, position: None, what });
     }
 }

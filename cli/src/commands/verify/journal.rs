@@ -23,7 +23,7 @@ use crate::settings::Settings;
 
 /// Where the chain of each lane stood: what `--save` writes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Anchor {
+struct Anchor {
     /// `anchor`.
     cabildo: String,
     /// The last position read.
@@ -34,10 +34,10 @@ pub(super) struct Anchor {
 
 /// One of them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LaneHead {
-    pub(super) lane: u8,
+struct LaneHead {
+    lane: u8,
     #[serde(flatten)]
-    pub(super) head: ChainHead,
+    head: ChainHead,
 }
 
 const ANCHOR: &str = "anchor";
@@ -93,7 +93,7 @@ fn anchor(path: &Path) -> anyhow::Result<Option<BTreeMap<Lane, ChainHead>>> {
         return Err(wrong(&"it is empty").into());
     };
     let first = first.map_err(|error| wrong(&error))?;
-    let Ok(anchor) = serde_json::from_str::<Anchor>(&first) else { return Ok(None) };
+    let Ok(anchor) = serde_json::from_slice::<Anchor>(&first) else { return Ok(None) };
     if anchor.cabildo != ANCHOR {
         return Ok(None);
     }
@@ -107,9 +107,8 @@ fn kept_events(path: &Path) -> anyhow::Result<Box<dyn Iterator<Item = Result<Kep
     let shown = format!("--against {}", path.display());
     let events = file::events(path).with_context(|| shown)?;
     Ok(Box::new(events.map(|exported| {
-        let (_, exported) = exported?;
-        let cabildo_events::Recorded { position, lane, .. } = exported.event;
-        Ok(Kept { position, lane, content: Link::START.next(&exported.event) })
+        let event = exported?.event;
+        Ok(Kept { position: event.position, lane: event.lane, content: Link::START.next(&event) })
     })))
 }
 

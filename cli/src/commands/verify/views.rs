@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
-use cabildo_consumers::verify::{Check, Checked, Divergence, Progress, Scratch, sample, verify};
+use cabildo_consumers::verify::{Check, Checked, Divergence, Progress, Scratch, foreign_fold, sample, verify};
 use cabildo_events::{Lane, Position};
 use cabildo_projections::ProjectionId;
 use cabildo_storage::Views;
@@ -76,6 +76,11 @@ pub(super) async fn run(
     for first in projections {
         let decided = decided.of(first.name);
         let view = ProjectionId { version: decided.live(), ..*first };
+        if let Some(fold) = foreign_fold(first.name, &decided) {
+            anyhow::bail!(
+                "{view} is kept up by fold {fold}, which is not this build's: verify it with the build that keeps it up"
+            );
+        }
         let check = Check { view, decided, lanes: lanes.clone(), per_second: None };
         let began = Instant::now();
         let (rows, checked) = one(&check, &ports, options.limit, &stop).await?;
