@@ -73,6 +73,7 @@ async fn an_import_that_was_interrupted_goes_on_also_where_the_server_forgot_the
     // What an interruption leaves: a part of the events.
     let part: Vec<&str> = whole.lines().take(1_234).collect();
     std::fs::write(path.join("part.ndjson"), part.join("\n") + "\n").unwrap();
+    run(path, &["events", "export", "other.ndjson", "--from", "0-6"]).await.expect(0);
     let nats = Nats::start().await;
     for place in [["--data", "other"], ["--journal", &nats.url()]] {
         let import =
@@ -88,8 +89,6 @@ async fn an_import_that_was_interrupted_goes_on_also_where_the_server_forgot_the
         let again = run(path, &[&["events", "export"], &place[..]].concat()).await.expect(0).out;
         assert!(again == whole);
         // Another journal's export is none that could be gone on with.
-        let other = whole.lines().skip(5).collect::<Vec<_>>().join("\n");
-        std::fs::write(path.join("other.ndjson"), other).unwrap();
         let refused = import(&["other.ndjson", "--resume"]).await.expect(1);
         assert!(refused.err.contains("line 1: ") && refused.err.contains("another event at 0-1"), "{refused:?}");
     }
@@ -103,9 +102,10 @@ async fn a_line_that_was_changed_stops_the_import_and_what_stands_before_it_stay
     let import = async |name: &str, text: String, code: i32| {
         std::fs::write(path.join(name), text).unwrap();
         let dry = run(path, &["events", "import", name, "--dry-run"]).await.expect(code);
-        let ran = run(path, &["events", "import", name, "--data", name]).await.expect(code);
+        let data = format!("{name}.data");
+        let ran = run(path, &["events", "import", name, "--data", &data]).await.expect(code);
         assert_eq!(dry.err, ran.err, "a dry run says the same");
-        let head = run(path, &["events", "export", "--data", name]).await.expect(0).out.lines().count();
+        let head = run(path, &["events", "export", "--data", &data]).await.expect(0).out.lines().count();
         (ran.err, head - 1)
     };
     let changed = whole.replacen("voter-20", "voter-21", 1);
