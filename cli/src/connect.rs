@@ -67,7 +67,6 @@ impl Opened {
     }
 
     /// Whether a view is kept among the counters, or else among the documents.
-    #[expect(clippy::unused_self, reason = "the answer is about these places")]
     pub(crate) fn keeps_counters(&self, view: ProjectionId) -> bool {
         [tally::ID.name, activity::ID.name].contains(&view.name)
     }

@@ -81,7 +81,9 @@ impl Pace {
                     }
                 }
                 // The sender is ours: it does not go away.
-                Gait::Stand => drop(gait.changed().await),
+                Gait::Stand => {
+                    let _ = gait.changed().await;
+                }
             }
         }
     }

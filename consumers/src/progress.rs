@@ -11,6 +11,7 @@ pub struct Progress {
     last: AtomicU64,
     dispatched: AtomicU64,
     queued: AtomicU64,
+    folded: AtomicU64,
 }
 
 impl Progress {
@@ -25,6 +26,16 @@ impl Progress {
     pub fn done(&self) -> u64 {
         let dispatched = self.dispatched.load(Ordering::Relaxed).saturating_sub(self.first.load(Ordering::Relaxed));
         dispatched.saturating_sub(self.queued.load(Ordering::Relaxed))
+    }
+
+    /// How many events were folded since the beginning; what was in the view before is not among them.
+    #[must_use]
+    pub fn folded(&self) -> u64 {
+        self.folded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fold(&self, events: usize) {
+        self.folded.fetch_add(events as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn begin(&self, after: Position, until: Option<Position>) {

@@ -246,6 +246,7 @@ async fn drain<P: Projection>(shared: &Shared<P>, lane: &mut LaneState) -> Resul
         }
         match outcome {
             Outcome::Applied(recorded) => {
+                shared.progress.fold(before - lane.pending());
                 shared.metrics.applied(id.name, before - lane.pending(), took, recorded);
                 (wait_ms, tries) = (RETRY_FIRST_MS, 0);
             }

@@ -82,6 +82,7 @@ async fn go_on_reading(town: Arc<Town>, gateway: String, stop: CancellationToken
         if seen.last() != Some(&twice) {
             seen.push(twice);
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     seen
 }

@@ -144,7 +144,7 @@ async fn fold_all(
     to: Option<Position>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Option<Folded>> {
-    let (mut events, mut last_pass) = (0, Duration::MAX);
+    let mut last_pass = Duration::MAX;
     loop {
         let until = match to {
             Some(to) => to,
@@ -173,10 +173,9 @@ async fn fold_all(
                 return Err(anyhow::Error::new(error).context(stays));
             }
         }
-        events += builder.progress().done();
         let pass = began.elapsed();
         if to.is_some() || pass < Duration::from_millis(REPLAY_CAUGHT_UP_MS) || pass >= last_pass {
-            return Ok(Some(Folded { events, until }));
+            return Ok(Some(Folded { events: builder.progress().folded(), until }));
         }
         last_pass = pass;
     }
