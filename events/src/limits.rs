@@ -92,8 +92,6 @@ pub const HISTORY_SPACING_EVENTS: usize = 16_384;
 pub const HISTORY_MARKS_MAX: usize = 256;
 /// Options shown of a poll right before and after one of its events; the others are left out.
 pub const STATE_OPTIONS_MAX: usize = 50;
-/// Longest time that a histogram of events spans, in hours; more asked for is 422.
-pub const HITS_HOURS_MAX: i64 = 168;
 /// Most buckets of a histogram of events; more asked for is 422: take a larger step.
 pub const HITS_BUCKETS_MAX: i64 = 10_080;
 /// Most event types that one request may filter by; more is 422.
@@ -102,6 +100,47 @@ pub const KINDS_MAX: usize = 32;
 pub const SEARCH_CHARS_MAX: usize = 200;
 /// Longest id that the gateway makes of a name, in characters; the rest of the name is left out.
 pub const SLUG_CHARS_MAX: usize = 60;
+/// Longest query of the search box, in characters; a longer one is 422.
+pub const QUERY_CHARS_MAX: usize = 2_000;
+/// Most values that one query asks for; more is 422.
+pub const QUERY_VALUES_MAX: usize = 64;
+/// Most buckets that a histogram has when the step is chosen for the client.
+pub const HITS_BUCKETS_AUTO: i64 = 120;
+/// Values that a histogram shows apart; the rest is added up as `other`.
+pub const HITS_VALUES_MAX: usize = 12;
+/// Most values of one facet; more asked for is 422.
+pub const FACET_VALUES_MAX: usize = 1_000;
+/// Most events that a gateway keeps in its index of the record, the newest ones, at some 25 bytes each and every name once; older
+/// ones are searched in the view, and histograms and facets say how far back they go.
+pub const INDEX_EVENTS_MAX: usize = 4_194_304;
+/// Most names (of aggregates, actors, types) in that index; past it the older half of the events leaves it.
+pub const INDEX_NAMES_MAX: usize = 4_194_304;
+/// Events that the index takes in at a time, so many positions of the journal.
+pub const INDEX_CHUNK_EVENTS: u64 = 65_536;
+/// How long a histogram waits for the index to be made, in milliseconds; then it answers for as far back as the index goes.
+pub const INDEX_WAIT_MS: u64 = 1_500;
+/// How long an index is kept that nobody asks, in milliseconds.
+pub const INDEX_IDLE_MS: u64 = 900_000;
+/// Most events holding a text that a search takes from the view, the newest ones; the answer says how far back they go.
+pub const MATCHES_MAX: usize = 100_000;
+/// Most events shown on either side of one; more asked for is 422.
+pub const CONTEXT_EVENTS_MAX: usize = 100;
+/// Most events in a graph of causes and effects; the answer says that it was cut short.
+pub const GRAPH_EVENTS_MAX: usize = 200;
+/// Longest filter expression, in characters; a longer one is 422.
+pub const FILTER_CHARS_MAX: usize = 1_000;
+/// Deepest nesting of brackets and operators in a filter expression; a deeper one is 422.
+pub const FILTER_DEPTH_MAX: usize = 24;
+/// Most events that a filter expression is asked of in one request; then the answer says how far it got.
+pub const FILTER_EVENTS_MAX: usize = 50_000;
+/// How long a filter expression is asked of events in one request, in milliseconds; then the answer says how far it got.
+pub const FILTER_MS: u64 = 2_000;
+/// Events read at once from the journal for a page.
+pub const EVENTS_READ_AT_ONCE: usize = 32;
+/// Most words of one event that MongoDB is told to find it by; further ones do not find it there.
+pub const DOCUMENT_WORDS_MAX: usize = 4_000;
+/// Most events a second that a live tail may be bound to; more asked for is 422.
+pub const TAIL_RATE_MAX: u32 = 10_000;
 /// Longest run of a search in the record, in milliseconds; then it answers with what it found and how far it got.
 pub const SEARCH_MS: u64 = 5_000;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use cabildo_events::{Lane, Position, Timestamp};
+use cabildo_events::{EventId, Lane, Position, Timestamp};
 
 use crate::Rows;
 
@@ -13,6 +13,17 @@ pub struct DocumentKey {
     pub collection: &'static str,
     /// Its id within the collection.
     pub id: Box<str>,
+}
+
+/// The ids by which the document of an event is found; a thing's has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// The event's own.
+    pub event: Option<EventId>,
+    /// The request or conversation it belongs to.
+    pub correlation: Option<EventId>,
+    /// The event it follows from.
+    pub causation: Option<EventId>,
 }
 
 /// A document: what a view holds of one thing, and the few attributes by which views are searched.
@@ -32,6 +43,8 @@ pub struct Document {
     pub kind: Box<str>,
     /// Who made it.
     pub actor: Option<Box<str>>,
+    /// The event's ids, where the document is that of one event.
+    pub ids: Ids,
     /// When it was made, by the event's own time.
     pub time: Timestamp,
     /// What a search for text finds.

@@ -13,7 +13,7 @@ pub mod rooms;
 pub mod tally;
 
 pub use cells::{Cell, CellChange, Cells};
-pub use documents::{Document, DocumentChange, DocumentKey, Documents};
+pub use documents::{Document, DocumentChange, DocumentKey, Documents, Ids};
 pub use history::History;
 
 use cabildo_events::{DecodeError, Position, Recorded};

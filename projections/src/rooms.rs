@@ -4,7 +4,7 @@ use cabildo_events::{Context, Event, Lane, MessageId, Position, Recorded, Timest
 use serde::{Deserialize, Serialize};
 
 use crate::tally::unreadable_in;
-use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Rows, Unfoldable};
+use crate::{Document, DocumentKey, Documents, Ids, Projection, ProjectionId, Rows, Unfoldable};
 
 /// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "rooms", version: 1 };
@@ -190,6 +190,7 @@ fn document<T: Serialize>(key: DocumentKey, step: &Step, kind: &str, text: &str,
         aggregate: step.aggregate.clone(),
         kind: kind.into(),
         actor: step.actor.clone(),
+        ids: Ids::default(),
         time: step.time,
         text: text.into(),
         body: serde_json::to_string(body).unwrap_or_default().into(),

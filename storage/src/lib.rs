@@ -8,6 +8,7 @@
 //!
 //! Every adapter of a port passes the same suite, [`conformance`].
 
+mod clause;
 mod commands;
 pub mod conformance;
 mod connect;
@@ -25,6 +26,7 @@ mod sink;
 pub mod trace;
 mod views;
 
+pub use clause::{Clause, Compare, Condition, KindPattern, words};
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
 pub use connect::{
     OpenError, open_counters, open_counters_read_only, open_counters_shared, open_documents, open_documents_read_only,
@@ -38,7 +40,7 @@ pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use measured::{measured_counters, measured_documents, measured_journal, probe};
 pub use metrics::Metrics;
 pub use sink::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, KindPattern, LaneBatch, Loaded, Order, Query, RowPage, Sink,
+    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, Order, Query, RowPage, Sink,
     SinkError, Watermarks,
 };
 pub use views::{OperateError, Views, operate};

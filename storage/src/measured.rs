@@ -15,7 +15,7 @@ use tracing::Instrument;
 use crate::metrics::{Calls, Metrics, Sink as Kind};
 use crate::{
     Append, AppendError, Appended, Applied, Counters, Cursor, Documents, Durability, Found, Hashes, Journal, LaneBatch,
-    LaneHeads, Loaded, Page, Pages, Parked, Query, ReadError, RowPage, Sink, SinkError, Watermarks, trace,
+    LaneHeads, Loaded, Matches, Page, Pages, Parked, Query, ReadError, RowPage, Sink, SinkError, Watermarks, trace,
 };
 
 /// Measures the appends to a journal.
@@ -203,6 +203,9 @@ impl Counters for Measured<dyn Counters> {
 impl Documents for Measured<dyn Documents> {
     async fn find(&self, query: &Query) -> Result<Found, SinkError> {
         measure(&self.read, self.sink.find(query)).await
+    }
+    async fn positions(&self, query: &Query) -> Result<Matches, SinkError> {
+        measure(&self.read, self.sink.positions(query)).await
     }
 }
 

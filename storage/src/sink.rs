@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use cabildo_events::{Aggregate, LANES, Lane, Position, Timestamp};
 use cabildo_projections::{Cell, CellChange, Document, DocumentChange, DocumentKey, ProjectionId};
 
+use crate::{Clause, Compare, Condition, KindPattern};
+
 /// Why a sink could not be used. All of it may succeed later.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
@@ -186,15 +188,6 @@ pub trait Counters: Sink<Key = Cell, Row = Box<str>, Change = CellChange> {
     ) -> Result<Vec<BTreeMap<String, String>>, SinkError>;
 }
 
-/// Which kinds of documents.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KindPattern {
-    /// This one.
-    Exactly(String),
-    /// Those that begin so, for example `chat.`.
-    Prefix(String),
-}
-
 /// Which end comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -225,8 +218,10 @@ pub struct Query {
     pub after: Option<Position>,
     /// Made by an event before this position.
     pub before: Option<Position>,
-    /// Whose text has, for each word of this (see [`words`](Self::words)), a word that begins with it, without regard to case.
+    /// Whose text has, for each word of this (see [`words`](crate::words)), a word that begins with it, without regard to case.
     pub text: Option<String>,
+    /// What else must hold; all of it.
+    pub clauses: Vec<Clause>,
     /// Which end comes first.
     pub order: Order,
     /// At most so many.
@@ -248,15 +243,25 @@ impl Query {
             after: None,
             before: None,
             text: None,
+            clauses: Vec::new(),
             order: Order::Oldest,
             limit,
         }
     }
 
-    /// The words to look for: runs of letters and digits. No words: no text is asked for.
-    pub fn words(&self) -> impl Iterator<Item = &str> {
-        let text = self.text.as_deref().unwrap_or_default();
-        text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+    /// Everything that must hold beside the bounds `after` and `before`, as clauses.
+    #[must_use]
+    pub fn every_clause(&self) -> Vec<Clause> {
+        let mut clauses = self.clauses.clone();
+        clauses.extend(self.aggregate.as_ref().map(|aggregate| Clause::only(Condition::of(aggregate))));
+        if !self.kinds.is_empty() {
+            clauses.push(Clause::one_of(self.kinds.iter().cloned().map(Condition::Kind).collect()));
+        }
+        clauses.extend(self.actor.clone().map(|actor| Clause::only(Condition::Actor(actor))));
+        clauses.extend(self.since.map(|since| Clause::only(Condition::Time(Compare::AtLeast, since))));
+        clauses.extend(self.until.map(|until| Clause::only(Condition::Time(Compare::Below, until))));
+        clauses.extend(self.text.clone().map(|text| Clause::only(Condition::Text(text))));
+        clauses
     }
 }
 
@@ -269,9 +274,22 @@ pub struct Found {
     pub cut_short: bool,
 }
 
+/// Where the documents are that a query matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matches {
+    /// The positions of the events that made them, in the order asked for; at most the query's limit.
+    pub positions: Vec<Position>,
+    /// Whether the search ran into its time limit: there may be more further on.
+    pub cut_short: bool,
+}
+
 /// Documents, by collection.
 #[async_trait]
 pub trait Documents: Sink<Key = DocumentKey, Row = Document, Change = DocumentChange> {
     /// Finds documents, in the order of the events that made them.
     async fn find(&self, query: &Query) -> Result<Found, SinkError>;
+
+    /// Finds where documents are, without reading them: made for many, where [`find`](Self::find) is made for a page. A search
+    /// for words, an id, a correlation or a causation is served by an index.
+    async fn positions(&self, query: &Query) -> Result<Matches, SinkError>;
 }

@@ -158,7 +158,8 @@ fn upgrade(connection: &Connection, layout: &Layout, found: u32) -> rusqlite::Re
     }
     let transaction = connection.unchecked_transaction()?;
     let taken = usize::try_from(found).unwrap_or(usize::MAX).saturating_sub(1);
-    for step in layout.upgrades.iter().skip(taken) {
+    let steps = usize::try_from(layout.schema).unwrap_or(usize::MAX).saturating_sub(1);
+    for step in layout.upgrades.iter().take(steps).skip(taken) {
         step(&transaction)?;
     }
     transaction.pragma_update(None, "user_version", layout.schema)?;

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
-use cabildo_events::{Aggregate, Lane, Position, Timestamp};
-use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
+use cabildo_events::{Aggregate, EventId, Lane, Position, Timestamp};
+use cabildo_projections::{Document, DocumentChange, DocumentKey, Ids, ProjectionId, record};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use uuid::Uuid;
 
 use super::database::{Layout, in_memory};
 use super::sink::SinkFile;
@@ -13,11 +14,11 @@ use super::watermarks::{advance, watermark, watermarks_table};
 use crate::{Applied, Cursor, LaneBatch, Loaded, RowPage};
 
 const LAYOUT: Layout =
-    Layout { name: "documents", schema: 2, tables: watermarks_table!(), upgrades: &[add_lanes], fsync: false };
+    Layout { name: "documents", schema: 3, tables: watermarks_table!(), upgrades: &[add_lanes, begin_record], fsync: false };
 
 /// The columns of a collection's table, as [`document`] reads them.
-pub(super) const COLUMNS: &str =
-    "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane";
+pub(super) const COLUMNS: &str = "d.id, d.created, d.folded, d.aggregate, d.kind, d.actor, d.time, d.text, d.body, d.lane,
+    d.event, d.correlation, d.causation";
 
 /// The table of a collection. Names come from this program, never from outside.
 pub(super) fn table(projection: ProjectionId, collection: &str) -> String {
@@ -146,10 +147,16 @@ fn make(connection: &Connection, table: &str) -> rusqlite::Result<()> {
             aggregate TEXT NOT NULL,
             kind TEXT NOT NULL,
             actor TEXT,
+            event BLOB,
+            correlation BLOB,
+            causation BLOB,
             time INTEGER NOT NULL,
             text TEXT NOT NULL,
             body TEXT NOT NULL
         );
+        CREATE INDEX IF NOT EXISTS {table}_event ON {table} (event) WHERE event IS NOT NULL;
+        CREATE INDEX IF NOT EXISTS {table}_correlation ON {table} (correlation) WHERE correlation IS NOT NULL;
+        CREATE INDEX IF NOT EXISTS {table}_causation ON {table} (causation) WHERE causation IS NOT NULL;
         CREATE INDEX IF NOT EXISTS {table}_aggregate ON {table} (aggregate, created);
         CREATE INDEX IF NOT EXISTS {table}_lane ON {table} (lane, created);
         CREATE INDEX IF NOT EXISTS {table}_kind ON {table} (kind, created);
@@ -175,6 +182,24 @@ fn add_lanes(connection: &Connection) -> rusqlite::Result<()> {
              CREATE INDEX {table}_lane ON {table} (lane, created);"
         ))?;
     }
+    Ok(())
+}
+
+/// To schema 3: the record has the ids of its events, and of their data only the values as its text. It is folded anew from the
+/// journal, which takes the consumers a second for tens of thousands of events.
+fn begin_record(connection: &Connection) -> rusqlite::Result<()> {
+    for table in super::collections::named(connection, "")? {
+        if table.starts_with(&format!("{}_v", record::ID.name)) {
+            connection.execute_batch(&format!("DROP TABLE {table}_text; DROP TABLE {table};"))?;
+        } else {
+            connection.execute_batch(&format!(
+                "ALTER TABLE {table} ADD COLUMN event BLOB;
+                 ALTER TABLE {table} ADD COLUMN correlation BLOB;
+                 ALTER TABLE {table} ADD COLUMN causation BLOB;"
+            ))?;
+        }
+    }
+    connection.execute("DELETE FROM watermarks WHERE projection = ?", [record::ID.name])?;
     Ok(())
 }
 
@@ -218,8 +243,9 @@ fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
 fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite::Result<bool> {
     let written = connection
         .prepare_cached(&format!(
-            "INSERT INTO {table} (created, id, folded, lane, aggregate, kind, actor, time, text, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+            "INSERT INTO {table} (created, id, folded, lane, aggregate, kind, actor, event, correlation,
+                                  causation, time, text, body)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         ))?
         .execute(params![
             document.created.seq,
@@ -229,6 +255,9 @@ fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite
             document.aggregate,
             document.kind,
             document.actor,
+            document.ids.event.map(|id| id.0),
+            document.ids.correlation.map(|id| id.0),
+            document.ids.causation.map(|id| id.0),
             document.time.micros(),
             document.text,
             document.body,
@@ -330,6 +359,11 @@ pub(super) fn document(collection: &'static str, row: &Row<'_>) -> rusqlite::Res
         text: row.get(7)?,
         body: row.get(8)?,
         lane: Lane::new(row.get(9)?).unwrap_or(Lane::FIRST),
+        ids: Ids {
+            event: row.get::<_, Option<Uuid>>(10)?.map(EventId),
+            correlation: row.get::<_, Option<Uuid>>(11)?.map(EventId),
+            causation: row.get::<_, Option<Uuid>>(12)?.map(EventId),
+        },
     })
 }
 
@@ -351,6 +385,7 @@ mod tests {
              CREATE VIRTUAL TABLE record_v1_events_text USING fts5(text, content = '', contentless_delete = 1);
              INSERT INTO record_v1_events VALUES (1, '0-1', 1, 'chat/lobby', 'chat.message.posted', NULL, 0, '', '{{}}'),
                 (2, '0-2', 2, '', 'cabildo.unreadable', NULL, 0, '', '{{\"lane\":63}}');
+             INSERT INTO watermarks VALUES ('record', 1, 19, 1);
              PRAGMA application_id = 1128350281; PRAGMA user_version = 1;",
             LAYOUT.tables
         ))
@@ -360,11 +395,20 @@ mod tests {
         assert!(
             Database::open(place, LAYOUT, Access::ReadOnly).is_err_and(|error| error.to_string().contains("older"))
         );
+        let second = Layout { schema: 2, ..LAYOUT };
+        let database = Database::open(place, second, Access::Write).unwrap();
+        let reader = database.reader().unwrap();
+        let lane = |seq: u64| -> u8 {
+            let sql = "SELECT lane FROM record_v1_events WHERE created = ?";
+            reader.query_row(sql, [seq], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((lane(1), lane(2)), (aggregate.lane().number(), 63));
+        // To this build's: the record begins anew.
+        drop((reader, database));
         let database = Database::open(place, LAYOUT, Access::Write).unwrap();
+        let reader = database.reader().unwrap();
+        assert!(!exists(&reader, "record_v1_events").unwrap());
         let projection = ProjectionId { name: "record", version: 1 };
-        let key = |id: &str| DocumentKey { collection: "events", id: id.into() };
-        let loaded = load(&mut database.reader().unwrap(), projection, Lane::FIRST, vec![key("0-1"), key("0-2")]);
-        let lanes: Vec<_> = loaded.unwrap().rows.into_iter().map(|(_, row)| row.unwrap().lane).collect();
-        assert_eq!(lanes, [aggregate.lane(), Lane::new(63).unwrap()]);
+        assert_eq!(watermark(&reader, projection, aggregate.lane()).unwrap(), 0);
     }
 }

@@ -16,7 +16,7 @@ use super::readers::Readers;
 use super::watermarks;
 use super::writer::{Job, Writer};
 use crate::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, OpenError, Query, RowPage, Sink, SinkError,
+    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, OpenError, Query, RowPage, Sink, SinkError,
     Watermarks,
 };
 
@@ -223,5 +223,10 @@ impl Documents for EmbeddedSink<DocumentsFile> {
     async fn find(&self, query: &Query) -> Result<Found, SinkError> {
         let query = query.clone();
         self.read_with(move |connection| super::find::find(connection, &query)).await
+    }
+
+    async fn positions(&self, query: &Query) -> Result<Matches, SinkError> {
+        let query = query.clone();
+        self.read_with(move |connection| super::find::positions(connection, &query)).await
     }
 }

@@ -13,7 +13,7 @@ use super::apply::{Lanes, Writes};
 use super::layout::{self, Layout};
 use super::{find, row, unavailable, within_bound};
 use crate::sink::Place;
-use crate::{Applied, Cursor, Documents, Found, LaneBatch, Loaded, Query, RowPage, Sink, SinkError, Watermarks};
+use crate::{Applied, Cursor, Documents, Found, LaneBatch, Loaded, Matches, Query, RowPage, Sink, SinkError, Watermarks};
 
 /// Documents in one database.
 pub(super) struct MongoDocuments {
@@ -249,5 +249,9 @@ impl Sink for MongoDocuments {
 impl Documents for MongoDocuments {
     async fn find(&self, query: &Query) -> Result<Found, SinkError> {
         find::find(&self.database, query).await
+    }
+
+    async fn positions(&self, query: &Query) -> Result<Matches, SinkError> {
+        find::positions(&self.database, query).await
     }
 }

@@ -55,20 +55,26 @@ impl Layout {
 
     /// Few, because each is written with every document:
     /// - the log: what happened to one aggregate, in one lane, of one kind, what one actor did, each in order, so that a page
-    ///   is read without sorting (`actor` only where there is one); and when, for the log viewer's time range.
+    ///   is read without sorting (`actor` only where there is one); when, for the log viewer's time range; the
+    ///   ids, for causes and effects, only where there are any; and the words of its text.
     /// - things: all in order; those of one aggregate in order: the messages of a room; and those of one lane.
     pub(super) fn indexes(self) -> Vec<IndexModel> {
         let index = |name: &str, keys: Document, only: Option<Document>| {
             let options = IndexOptions::builder().name(name.to_owned()).partial_filter_expression(only).build();
             IndexModel::builder().keys(keys).options(options).build()
         };
+        let only = |field: &str| Some(doc! { field: { "$exists": true } });
         match self {
             Self::Log => vec![
                 index("aggregate", doc! { "aggregate": 1, "_id": 1 }, None),
                 index("lane", doc! { "lane": 1, "_id": 1 }, None),
                 index("kind", doc! { "kind": 1, "_id": 1 }, None),
-                index("actor", doc! { "actor": 1, "_id": 1 }, Some(doc! { "actor": { "$exists": true } })),
+                index("actor", doc! { "actor": 1, "_id": 1 }, only("actor")),
                 index("time", doc! { "time": 1 }, None),
+                index("event", doc! { "event": 1 }, only("event")),
+                index("correlation", doc! { "correlation": 1 }, only("correlation")),
+                index("causation", doc! { "causation": 1 }, only("causation")),
+                index("words", doc! { "words": 1, "_id": 1 }, None),
             ],
             Self::Things => vec![
                 index("created", doc! { "created": 1 }, None),

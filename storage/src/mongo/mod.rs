@@ -47,7 +47,7 @@ use crate::connect::without_credentials;
 use crate::{Documents, OpenError, SinkError};
 
 /// The layout of collections that this build writes and reads.
-const SCHEMA: i32 = 2;
+const SCHEMA: i32 = 3;
 /// Oldest major version of the server.
 const SERVER_MIN: i32 = 6;
 const DATABASE: &str = "cabildo";
@@ -92,10 +92,13 @@ async fn check(database: &Database, shown: &str) -> Result<Result<(), OpenError>
         Ok(Ok(found)) if i64::from(found) > i64::from(SCHEMA) => {
             Ok(Err(OpenError::Newer { what: shown.to_owned(), found, known: SCHEMA.unsigned_abs() }))
         }
-        Ok(Ok(1)) => {
-            upgrade::add_lanes(database).await?;
-            let brought =
-                meta.update_one(doc! { "_id": "schema", "version": 1 }, doc! { "$set": { "version": SCHEMA } });
+        Ok(Ok(found @ (1 | 2))) => {
+            if found == 1 {
+                upgrade::add_lanes(database).await?;
+            }
+            upgrade::begin_record(database).await?;
+            let older = doc! { "_id": "schema", "version": i32::try_from(found).unwrap_or_default() };
+            let brought = meta.update_one(older, doc! { "$set": { "version": SCHEMA } });
             within_bound(async { brought.await }).await?;
             Ok(Ok(()))
         }

@@ -1,15 +1,21 @@
 //! One document of a view as one of MongoDB's.
 
 use ::mongodb::bson::raw::{CStr, cstr};
-use ::mongodb::bson::{DateTime, RawBsonRef, RawDocument, RawDocumentBuf};
-use cabildo_events::{Lane, Timestamp};
-use cabildo_projections::{Document, DocumentKey};
+use ::mongodb::bson::spec::BinarySubtype;
+use ::mongodb::bson::{Binary, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
+use cabildo_events::limits::DOCUMENT_WORDS_MAX;
+use cabildo_events::{EventId, Lane, Timestamp};
+use cabildo_projections::{Document, DocumentKey, Ids};
+use uuid::Uuid;
 
 use super::layout::{self, Layout};
 use super::{body, unavailable};
-use crate::SinkError;
+use crate::{SinkError, words};
 
 const ID: &CStr = cstr!("_id");
+const EVENT: &CStr = cstr!("event");
+const CORRELATION: &CStr = cstr!("correlation");
+const CAUSATION: &CStr = cstr!("causation");
 
 /// Writes a document down.
 pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentBuf, SinkError> {
@@ -39,6 +45,15 @@ pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentB
     if let Some(actor) = &document.actor {
         row.append(cstr!("actor"), &**actor);
     }
+    let ids = &document.ids;
+    for (name, id) in [(EVENT, ids.event), (CORRELATION, ids.correlation), (CAUSATION, ids.causation)] {
+        if let Some(EventId(id)) = id {
+            row.append(name, Binary { subtype: BinarySubtype::Uuid, bytes: id.into_bytes().into() });
+        }
+    }
+    if layout == Layout::Log {
+        append_words(&mut row, &document.text);
+    }
     row.append(cstr!("time"), date(document.time));
     row.append(cstr!("micros"), document.time.micros());
     row.append(cstr!("text"), &*document.text);
@@ -47,6 +62,19 @@ pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentB
         None => row.append(cstr!("json"), &*document.body),
     }
     Ok(row)
+}
+
+/// The words of a text in lower case, each once: what the index of words is made of.
+fn append_words(row: &mut RawDocumentBuf, text: &str) {
+    let mut found: Vec<String> = words(text).map(str::to_lowercase).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(DOCUMENT_WORDS_MAX);
+    if !found.is_empty() {
+        let mut words = RawArrayBuf::new();
+        found.iter().for_each(|word| words.push(&**word));
+        row.append(cstr!("words"), words);
+    }
 }
 
 /// Reads a document back.
@@ -58,6 +86,10 @@ pub(super) fn decode(layout: Layout, collection: &'static str, row: &RawDocument
 fn read(layout: Layout, collection: &'static str, row: &RawDocument) -> Option<Document> {
     let position = |name| layout::position(row.get_i64(name).ok()?);
     let text = |name| row.get_str(name).ok().map(Box::<str>::from);
+    let id_of = |name: &CStr| {
+        let found = row.get_binary(name).ok()?;
+        Uuid::from_slice(found.bytes).ok().map(EventId)
+    };
     let (id, created, folded) = match layout {
         Layout::Log => {
             let position = position("_id")?;
@@ -77,6 +109,7 @@ fn read(layout: Layout, collection: &'static str, row: &RawDocument) -> Option<D
         aggregate: text("aggregate")?,
         kind: text("kind")?,
         actor: text("actor"),
+        ids: Ids { event: id_of(EVENT), correlation: id_of(CORRELATION), causation: id_of(CAUSATION) },
         time: Timestamp::from_micros(row.get_i64("micros").ok()?),
         text: text("text")?,
         body,

@@ -5,6 +5,7 @@ use ::mongodb::Database;
 use ::mongodb::bson::{Bson, Document, RawArrayBuf, doc, rawdoc};
 use cabildo_events::limits::WRITE_DOCUMENTS_MAX;
 use cabildo_events::{Aggregate, Lane};
+use cabildo_projections::record;
 
 use super::{unavailable, within_bound};
 use crate::SinkError;
@@ -18,6 +19,18 @@ pub(super) async fn add_lanes(database: &Database) -> Result<(), SinkError> {
                 after = last;
             }
         }
+    }
+    Ok(())
+}
+
+/// To schema 3: the record has the ids of its events and the words of their data. It is folded anew from the journal: its
+/// watermarks go first, so that a step that is broken off leaves nothing that passes for whole.
+pub(super) async fn begin_record(database: &Database) -> Result<(), SinkError> {
+    let mut names = within_bound(database.list_collection_names()).await?;
+    names.retain(|name| name.starts_with(&format!("{}_v", record::ID.name)));
+    names.sort_by_key(|name| !name.ends_with("_watermarks"));
+    for name in names {
+        within_bound(database.collection::<Document>(&name).drop()).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ mod folding;
 mod views;
 
 use cabildo_events::{Position, Timestamp};
-use cabildo_projections::{Document, DocumentChange, DocumentKey, ProjectionId};
+use cabildo_projections::{Document, DocumentChange, DocumentKey, Ids, ProjectionId};
 
 pub use applying::*;
 pub use faults::*;
@@ -43,6 +43,9 @@ macro_rules! documents_conformance {
             documents_are_found_by_aggregate_kind_and_actor
             documents_are_found_by_time
             documents_are_found_by_words_in_their_text
+            events_are_found_by_clauses
+            events_are_found_by_words_in_their_text
+            events_that_come_between_are_not_missed
             nothing_is_found_where_nothing_is
             it_tells_what_and_where_it_is
             every_document_of_a_lane_is_on_some_page
@@ -89,6 +92,7 @@ fn document(id: &str, seq: u64) -> Document {
         aggregate: "chat/lobby".into(),
         kind: "message".into(),
         actor: Some("ana".into()),
+        ids: Ids::default(),
         time: Timestamp::from_micros(BEGAN_MICROS + i64::try_from(seq).unwrap() * 1_000_001),
         text: format!("number {seq}").into(),
         body: format!("{{\"number\":{seq}}}").into(),
