@@ -88,10 +88,16 @@ impl Call {
             idempotency_key: self.idempotency_key()?,
             time: now(),
             actor: actor.and_then(to_actor),
-            correlation: self.request_id(),
-            causation: None,
+            correlation: self.event_id("cabildo-correlation-id")?.or_else(|| self.request_id()),
+            causation: self.event_id("cabildo-causation-id")?,
             traceparent: trace::current().map(|context| context.to_string()),
         })
+    }
+
+    fn event_id(&self, name: &'static str) -> Result<Option<EventId>, Problem> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let id = text.trim().parse().map_err(|_| Problem::bad_value(name, "expected the id of an event, a UUID"))?;
+        Ok(Some(id))
     }
 
     fn request_id(&self) -> Option<EventId> {

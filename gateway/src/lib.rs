@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 mod answer;
 mod body;
 mod call;
+mod columns;
 mod edge;
 mod fresh;
 mod histories;
@@ -25,7 +26,9 @@ mod openapi;
 mod params;
 mod problem;
 mod pulse;
+mod query;
 mod routes;
+mod search;
 mod serve;
 mod slug;
 mod sse;
@@ -98,6 +101,8 @@ pub(crate) struct Gateway {
     pub(crate) tallies: tallies::Tallies,
     pub(crate) pulse: pulse::Pulse,
     pub(crate) histories: histories::Histories,
+    /// The newest events as columns.
+    pub(crate) index: Arc<columns::Keeper>,
     /// Whether only this machine can reach it: then the gateway answers to loopback names only.
     pub(crate) loopback: bool,
 }
@@ -122,6 +127,7 @@ pub async fn run(
         tallies: tallies::Tallies::new(ports.clone()),
         pulse: pulse::Pulse::new(ports.clone(), metrics.clone()),
         histories: histories::Histories::new(),
+        index: Arc::new(columns::Keeper::new(ports.journal.clone(), ports.live.clone(), shutdown.clone())),
         ports,
         config,
         metrics,

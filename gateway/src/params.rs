@@ -8,6 +8,7 @@ use cabildo_events::{Aggregate, Timestamp};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::problem::{self, Problem};
+use crate::query;
 
 /// What stands for itself in a path segment or a query value.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -66,10 +67,14 @@ impl Params {
         text.map(|text| text.parse().map_err(|error| Problem::bad_value(name, error))).transpose()
     }
 
-    /// A moment, RFC 3339. A `+` that was not escaped is read as what it was meant to be.
-    pub(crate) fn moment(&mut self, name: &str) -> Result<Option<Timestamp>, Problem> {
-        let text = self.text(name)?.map(|text| text.replace(' ', "+"));
-        text.map(|text| text.parse().map_err(|error| Problem::bad_value(name, error))).transpose()
+    /// A moment, RFC 3339 or so long before now, for example `-15m`. A `+` that was not escaped is read as what it was meant to be.
+    pub(crate) fn moment(&mut self, name: &str, now: Timestamp) -> Result<Option<Timestamp>, Problem> {
+        let Some(text) = self.text(name)?.map(|text| text.replace(' ', "+")) else { return Ok(None) };
+        if let Some(moment) = query::relative(&text, now) {
+            return Ok(Some(moment));
+        }
+        let moment = text.parse().map_err(|error| Problem::bad_value(name, format_args!("{error}, or -15m")))?;
+        Ok(Some(moment))
     }
 
     /// What events are about.
@@ -144,7 +149,7 @@ mod tests {
 
     #[test]
     fn an_offset_survives_a_plus_that_was_not_escaped() {
-        let moment = |query: &str| Params::parse(query).unwrap().moment("since").unwrap().unwrap();
+        let moment = |query: &str| Params::parse(query).unwrap().moment("since", Timestamp::from_micros(0)).unwrap().unwrap();
         assert_eq!(moment("since=2026-11-21T10:00:00+00:00"), moment("since=2026-11-21T10:00:00Z"));
     }
 }

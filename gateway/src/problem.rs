@@ -74,9 +74,17 @@ struct Parts {
     detail: String,
     field: Option<String>,
     line_column: Option<(usize, usize)>,
+    span: Option<Span>,
     allowed: Vec<String>,
     allow: Option<String>,
     may_have_happened: bool,
+}
+
+/// A place in a text, in characters.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Span {
+    offset: usize,
+    length: usize,
 }
 
 #[derive(Serialize)]
@@ -92,6 +100,8 @@ struct Document<'a> {
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Span>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     allowed: &'a [String],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -107,6 +117,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             line_column: None,
+            span: None,
             allowed: Vec::new(),
             allow: None,
             may_have_happened: false,
@@ -138,6 +149,12 @@ impl Problem {
 
     pub(crate) fn at(mut self, line: usize, column: usize) -> Self {
         self.0.line_column = Some((line, column));
+        self
+    }
+
+    /// Where in the parameter it is, in characters.
+    pub(crate) fn span(mut self, offset: usize, length: usize) -> Self {
+        self.0.span = Some(Span { offset, length });
         self
     }
 
@@ -176,7 +193,7 @@ impl Problem {
 
     /// The status, headers and body that the client gets.
     pub(crate) fn write(&self, instance: &str, request: Option<&str>) -> http::Response<Vec<u8>> {
-        let Parts { kind, detail, field, line_column, allowed, allow, may_have_happened } = &*self.0;
+        let Parts { kind, detail, field, line_column, span, allowed, allow, may_have_happened } = &*self.0;
         let document = Document {
             r#type: format!("urn:cabildo:problem:{}", kind.code),
             title: kind.title,
@@ -186,6 +203,7 @@ impl Problem {
             field: field.as_deref(),
             line: line_column.map(|(line, _)| line),
             column: line_column.map(|(_, column)| column),
+            at: *span,
             allowed,
             may_have_happened: *may_have_happened,
             request,

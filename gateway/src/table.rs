@@ -41,7 +41,8 @@ const fn answers(status: u16, media: &'static [(&'static str, Option<&'static st
 const JSON: &str = "application/json";
 const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
-const WRITE: &[&str] = &["Idempotency-Key", "traceparent"];
+const CSV: &str = "text/csv";
+const WRITE: &[&str] = &["Idempotency-Key", "Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
 const READ: &[&str] = &["Cabildo-Min-Position"];
 const PAGE: &[&str] = &["before", "after", "limit", "at"];
 const AT: &[&str] = &["at"];
@@ -85,13 +86,22 @@ operations! {
     "GET" "/api/v1/polls/{poll}/tally" get_tally "Read the tally, or watch it with `Accept: text/event-stream`"
         query AT; headers READ; body None;
         answers(200, &[(JSON, Some("Tally")), (EVENT_STREAM, None)]); problems &[404];
-    "GET" "/api/v1/events" search_events "Search the record; with `Accept: application/x-ndjson`, one event a line and without `limit` all of them"
-        query &["type", "aggregate", "actor", "since", "until", "q", "before", "after", "order", "limit"]; headers READ; body None;
-        answers(200, &[(JSON, Some("Events")), (NDJSON, None)]); problems &[];
+    "GET" "/api/v1/events" search_events "Search the record; as NDJSON or CSV, one event a line, and without `limit` all of them"
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "order", "limit", "format", "download"];
+        headers READ; body None;
+        answers(200, &[(JSON, Some("Events")), (NDJSON, None), (CSV, None)]); problems &[];
     "GET" "/api/v1/events/tail" tail_events "Watch events as they come; `after` or `Last-Event-ID` resumes without a gap"
-        query &["after", "type", "aggregate"]; headers &["Last-Event-ID"]; body None; answers(200, &[(EVENT_STREAM, None)]); problems &[];
-    "GET" "/api/v1/events/hits" count_events "Count events by type and time, by the journal's clock"
-        query &["step", "since", "until"]; headers READ; body None; answers(200, &[(JSON, Some("Hits"))]); problems &[];
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "rate"];
+        headers &["Last-Event-ID"]; body None; answers(200, &[(EVENT_STREAM, None)]); problems &[];
+    "GET" "/api/v1/events/hits" count_events "Count events by time and one field"
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "step", "field"];
+        headers READ; body None; answers(200, &[(JSON, Some("Hits"))]); problems &[];
+    "GET" "/api/v1/events/facets" list_facets "Count events by the values of each field"
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "limit"];
+        headers READ; body None; answers(200, &[(JSON, Some("Facets"))]); problems &[];
+    "GET" "/api/v1/events/field_values" list_field_values "List the values of one field, the most frequent first"
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "field", "prefix", "limit"];
+        headers READ; body None; answers(200, &[(JSON, Some("FieldValues"))]); problems &[];
     "GET" "/api/v1/events/{position}" get_event "Read one event"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Event"))]); problems &[404];
     "GET" "/api/v1/projections" list_projections "Read how far each view has got"
@@ -100,6 +110,10 @@ operations! {
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Pulse")), (EVENT_STREAM, None)]); problems &[];
     "GET" "/api/v1/events/{position}/state" get_event_state "Read an event's aggregate right before and right after it"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("EventState"))]); problems &[404];
+    "GET" "/api/v1/events/{position}/context" get_context "Read what stands around one event"
+        query &["before", "after", "within"]; headers READ; body None; answers(200, &[(JSON, Some("Around"))]); problems &[404];
+    "GET" "/api/v1/events/{position}/graph" get_graph "Read what led to one event and what followed from it, by `causationid`"
+        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Graph"))]); problems &[404];
     "GET" "/api/v1/time" get_time "Read the gateway's clock"
         query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
     "GET" "/api/v1/openapi.json" get_openapi "Read this document"

@@ -20,6 +20,7 @@ mod beside;
 mod mixed;
 mod lookback;
 mod replay;
+mod search;
 #[path = "../it/servers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
 mod servers;
@@ -44,6 +45,7 @@ fn main() {
         beside::live(&mut table).await;
         lookback::latency(&mut table).await;
         visible::latency(&mut table).await;
+        search::answers(&mut table).await;
     });
     table.print();
 }

@@ -61,6 +61,21 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// An answer's time at its median and its 95th percentile.
+    pub(crate) fn answer(&mut self, name: &str, p50: Duration, p95: Duration, baseline: &str, base: Duration, goal: &str) {
+        let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+        let row = [
+            name.to_owned(),
+            format!("p50 {}, p95 {}", millis(p50), millis(p95)),
+            baseline.to_owned(),
+            format!("p95 {}", millis(base)),
+            format!("{:.1}", p95.as_secs_f64() / base.as_secs_f64()),
+            goal.to_owned(),
+        ];
+        eprintln!("{}", row.join(" | "));
+        self.rows.push(row);
+    }
+
     pub(crate) fn print(&self) {
         let head = ["what", "Cabildo", "baseline", "baseline's", "ratio", "goal"].map(str::to_owned);
         let lines = || std::iter::once(&head).chain(&self.rows);

@@ -220,6 +220,7 @@ async fn a_tool_writes_views_beside_the_process_that_they_belong_to() {
         aggregate: "chat/lobby".into(),
         kind: "room".into(),
         actor: None,
+        ids: cabildo_projections::Ids::default(),
         time: Timestamp::from_micros(0),
         text: "".into(),
         body: "{}".into(),

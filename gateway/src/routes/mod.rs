@@ -1,6 +1,10 @@
 //! The operations, by area.
 
+mod around;
 mod events;
+mod export;
+mod facets;
+mod graph;
 mod hits;
 mod messages;
 mod operation;
@@ -28,7 +32,8 @@ pub(crate) fn all(
     gateway: &Arc<Gateway>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
-    let record = hits::routes(gateway).or(tail::routes(gateway)).unify().or(events::routes(gateway)).unify().boxed();
+    let found = events::routes(gateway).or(tail::routes(gateway)).unify();
+    let record = hits::routes(gateway).or(facets::routes(gateway)).unify().or(found).unify().boxed();
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cabildo_events::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, HITS_HOURS_MAX, NAME_CHARS_MAX, PAGE_ROWS_MAX};
+use cabildo_events::limits::{BODY_BYTES_MAX, HEADER_BYTES_MAX, NAME_CHARS_MAX, PAGE_ROWS_MAX};
 use cabildo_gateway::Patience;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -228,7 +228,7 @@ async fn an_address_is_read_strictly() {
         ("/api/v1/events?order=up", 422, "bad-value", "`oldest` or `newest`", "order"),
         ("/api/v1/events?aggregate=lobby", 422, "bad-value", "poll/bands-2026", "aggregate"),
         ("/api/v1/events?aggregate=room/lobby", 422, "bad-value", "chat/lobby", "aggregate"),
-        ("/api/v1/events/hits?step=5m", 422, "bad-value", "1s, 1m or 1h", "step"),
+        ("/api/v1/events/hits?step=2m", 422, "bad-value", "auto, 1s, 5s", "step"),
         (
             "/api/v1/events/hits?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z",
             422,
@@ -241,7 +241,7 @@ async fn an_address_is_read_strictly() {
         assert_eq!(problem["field"], field, "{path}");
     }
     let long = gateway.get("/api/v1/events/hits?step=1h&since=2025-01-01T00:00:00Z&until=2026-01-01T00:00:00Z").await;
-    long.problem(422, "bad-value", &format!("at most {HITS_HOURS_MAX} hours"));
+    assert_eq!(long.expect(200).json()["total"], 0);
     for (name, value) in [("Cabildo-Min-Position", "seven"), ("Cabildo-Min-Position", "0--1")] {
         let problem =
             gateway.send("GET", "/api/v1/rooms", &[(name, value)], None).await.problem(422, "bad-value", "0-1234");

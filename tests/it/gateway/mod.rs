@@ -8,6 +8,7 @@ mod lookback;
 mod openapi;
 mod pulse;
 mod reads;
+mod search;
 mod web;
 mod writes;
 
@@ -52,7 +53,7 @@ impl Stores {
         Self::on(journal, counters, "file:{}").await
     }
 
-    /// With all three at these addresses.
+    /// With everything at these addresses, where `{}` is a folder of their own.
     async fn on(journal: &str, counters: &str, documents: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = |address: &str| address.replace("{}", folder.path().to_str().unwrap());
