@@ -32,7 +32,7 @@ pub(crate) fn all(
     gateway: &Arc<Gateway>,
 ) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + 'static {
     let chat = rooms::routes(gateway).or(messages::routes(gateway)).unify().boxed();
-    let found = events::routes(gateway).or(tail::routes(gateway)).unify();
+    let found = tail::routes(gateway).or(events::routes(gateway)).unify();
     let record = hits::routes(gateway).or(facets::routes(gateway)).unify().or(found).unify().boxed();
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
