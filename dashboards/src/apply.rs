@@ -140,7 +140,7 @@ async fn settle(
     loop {
         match attempt().await {
             Err(GrafanaError::Conflict { .. }) if mode == Mode::Apply && tries < grafana.conflict_tries_max() => {
-                tries += 1
+                tries += 1;
             }
             done => return done,
         }

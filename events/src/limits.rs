@@ -141,6 +141,9 @@ pub const EVENTS_READ_AT_ONCE: usize = 32;
 pub const DOCUMENT_WORDS_MAX: usize = 4_000;
 /// Most events a second that a live tail may be bound to; more asked for is 422.
 pub const TAIL_RATE_MAX: u32 = 10_000;
+/// How long a list of events waits for the index in memory to be complete, in milliseconds; then the view is searched for what
+/// the index lacks.
+pub const INDEX_LIST_WAIT_MS: u64 = 200;
 /// Longest run of a search in the record, in milliseconds; then it answers with what it found and how far it got.
 pub const SEARCH_MS: u64 = 5_000;
 

@@ -14,7 +14,7 @@ fn room(number: usize) -> Aggregate {
 }
 
 /// Six ballots, three messages and an edit of every ten.
-fn event(number: usize, last: &mut Vec<MessageId>) -> Append {
+fn event(number: usize, last: &mut [MessageId]) -> Append {
     let author = format!("voter-{}", number % 1_000);
     let event = match number % 10 {
         0..6 => return ballots::ballot(number),

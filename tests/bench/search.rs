@@ -38,7 +38,7 @@ fn room(number: usize) -> Aggregate {
 
 fn message(number: usize) -> Append {
     let word = ["marimba", "rock", "son", "garífuna"][number / MESSAGES % 4];
-    let needle = if number % 250_000 == 0 { "needle" } else { "" };
+    let needle = if number.is_multiple_of(250_000) { "needle" } else { "" };
     let text = format!("mensaje {number}: me gusta {word} {needle}");
     let author: cabildo_events::PersonName = format!("Persona {}", number % 500).parse().unwrap();
     let posted = MessagePosted { message: MessageId(Uuid::now_v7()), text: text.trim().parse().unwrap(), author };

@@ -188,7 +188,8 @@ fn every_dashboard_keeps_the_rules() {
 #[test]
 fn the_rules_find_what_breaks_them() {
     let (_, sound) = dashboards().into_iter().next().unwrap();
-    let breaks: [(&str, fn(&mut Value)); 11] = [
+    type Break = (&'static str, fn(&mut Value));
+    let breaks: [Break; 11] = [
         ("no variable `datasource`", |board| board["templating"]["list"] = Value::Null),
         ("no description", |board| board["panels"][1]["description"] = Value::Null),
         ("no title", |board| board["panels"][1]["title"] = Value::Null),

@@ -96,7 +96,7 @@ async fn a_folder_serves_one_process_and_others_may_read() {
 #[tokio::test]
 async fn files_of_a_newer_build_or_another_program_are_refused() {
     for (name, pragma, reason) in [
-        ("journal", "PRAGMA user_version = 99", "schema 99, this build knows up to 1): upgrade cabildo"),
+        ("journal", "PRAGMA user_version = 99", "schema 99, this build knows up to 2): upgrade cabildo"),
         ("counters", "PRAGMA user_version = 99", "schema 99, this build knows up to 1): upgrade cabildo"),
         ("documents", "PRAGMA application_id = 7", "another program"),
     ] {

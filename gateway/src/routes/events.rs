@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo_events::limits::{FRESH_WAIT_MS, PAGE_ROWS_DEFAULT};
+use cabildo_events::limits::{FRESH_WAIT_MS, INDEX_LIST_WAIT_MS, PAGE_ROWS_DEFAULT};
 use cabildo_events::{Position, wire};
 use cabildo_projections::record;
 use cabildo_storage::Order;
@@ -130,7 +130,7 @@ pub(super) async fn wait(call: &Call, asked: &Asked) -> Result<bool, Problem> {
     let held = call.gateway.index.get().await?;
     let index = async { Ok(held.reaches(min, Duration::from_millis(FRESH_WAIT_MS)).await) };
     let view = async {
-        if !asked.needs_view() {
+        if !asked.needs_view() && held.whole(Duration::from_millis(INDEX_LIST_WAIT_MS)).await {
             return Ok(true);
         }
         fresh::every_lane(&*ports.documents, ports.views.live(record::ID), &*ports.journal, min).await

@@ -1,8 +1,9 @@
 //! A page of events.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cabildo_events::limits::{EVENTS_READ_AT_ONCE, MATCHES_MAX};
+use cabildo_events::limits::{EVENTS_READ_AT_ONCE, INDEX_LIST_WAIT_MS, MATCHES_MAX};
 use cabildo_events::{Position, Recorded, wire};
 use cabildo_projections::record;
 use cabildo_storage::{Journal, Order, Query, ReadError};
@@ -44,6 +45,8 @@ pub(crate) struct Page {
 /// When the view or the journal does not answer.
 pub(crate) async fn page(gateway: &Arc<Gateway>, asked: &Asked, order: Order, limit: usize) -> Result<Page, Problem> {
     let held = gateway.index.get().await?;
+    // A short journal is in memory in no time; a long one is searched in the view until then.
+    held.whole(Duration::from_millis(INDEX_LIST_WAIT_MS)).await;
     match order {
         Order::Newest => newest(gateway, &held, asked, limit).await,
         Order::Oldest => oldest(gateway, &held, asked, limit).await,
@@ -76,7 +79,8 @@ async fn newest(gateway: &Arc<Gateway>, held: &Arc<Held>, asked: &Asked, limit: 
     let mut cut_short = false;
     if rows.len() <= limit && floor > end {
         // Further back than the index goes.
-        let bounds = (asked.after, Some(Position { seq: floor.seq + 1, ..floor }));
+        let end = Position { seq: floor.seq + 1, ..floor };
+        let bounds = (asked.after, Some(asked.before.map_or(end, |before| before.min(end))));
         let view = ports.views.live(record::ID);
         let query = Query { limit: limit + 1 - rows.len(), ..of_view(view, asked.clauses.clone(), bounds) };
         let found = ports.documents.find(&query).await?;

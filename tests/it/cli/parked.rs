@@ -32,7 +32,8 @@ async fn given_a_poll_with_a_stranger(folder: &Path) {
 }
 
 async fn votes(up: &Up) -> i64 {
-    let tally = reqwest::get(format!("{}/api/v1/polls/bands/tally", up.address)).await.unwrap();
+    let client = crate::http_client().build().unwrap();
+    let tally = client.get(format!("{}/api/v1/polls/bands/tally", up.address)).send().await.unwrap();
     let tally: Value = tally.json().await.unwrap();
     tally["options"][0]["votes"].as_i64().unwrap_or(0)
 }
@@ -78,7 +79,7 @@ async fn what_cannot_be_folded_is_left_out_on_the_record_and_what_waited_for_it_
     left.says("nothing is parked");
 
     // Consumers have let go of the poll: the next ballot counts.
-    let ballot = reqwest::Client::new().put(format!("{}/api/v1/polls/bands/ballots/eva", up.address));
+    let ballot = crate::http_client().build().unwrap().put(format!("{}/api/v1/polls/bands/ballots/eva", up.address));
     let answer = ballot.json(&serde_json::json!({ "choice": "Alux" })).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
     until_votes(&up, 3).await;

@@ -33,7 +33,7 @@ async fn a_wrong_setting_is_a_usage_error_that_says_what_to_do() {
         (&["consumer"], "an embedded journal serves one process"),
         (&["consumer", "--journal", "nats://host"], "--counters redis://"),
         (&["events", "tail", "--from", "yesterday"], "a position (0-12)"),
-        (&["events", "get", "twelve"], "SHARD-SEQ"),
+        (&["events", "get", "twelve"], "neither a position (0-12)"),
         (&["produce", "votes", "--file", "none.csv", "--rate", "fast"], "500/s"),
         (&["--config", "none.toml", "doctor"], "none.toml"),
         (&[], "Usage: cabildo"),
