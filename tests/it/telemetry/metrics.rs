@@ -6,8 +6,12 @@ use super::{Role, until};
 use crate::servers::Redis;
 
 /// Metrics that are absent until something has happened that does not happen here, and where that is said.
-const LATER: [&str; 3] =
-    ["cabildo_projection_building_events", "cabildo_verify_timestamp_seconds", "cabildo_trace_spans_total"];
+const LATER: [&str; 4] = [
+    "cabildo_projection_building_events",
+    "cabildo_verify_timestamp_seconds",
+    "cabildo_trace_spans_total",
+    "cabildo_verify_divergent_rows",
+];
 
 /// The metrics of a process by the names that are scraped, with their types; each has a line of help.
 fn described(text: &str) -> BTreeMap<String, String> {

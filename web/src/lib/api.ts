@@ -39,6 +39,8 @@ export interface Options {
   params?: Params;
   accept?: string;
   signal?: AbortSignal | undefined;
+  /** The answer is to have the event at this position: the gateway waits for its view. */
+  since?: string | undefined;
 }
 
 /**
@@ -46,10 +48,11 @@ export interface Options {
  * given up.
  */
 export async function ask(path: string, options: Options = {}): Promise<Response> {
-  const { params, accept = 'application/json', signal = null } = options;
+  const { params, accept = 'application/json', signal = null, since } = options;
+  const headers: Record<string, string> = since === undefined ? { accept } : { accept, 'cabildo-min-position': since };
   let response: Response;
   try {
-    response = await fetch(address(path, params), { headers: { accept }, signal });
+    response = await fetch(address(path, params), { headers, signal });
   } catch (error) {
     if (signal?.aborted) throw error;
     heard.silent();

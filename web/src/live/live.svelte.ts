@@ -27,12 +27,13 @@ export class LiveState {
   #redraw: ReturnType<typeof setTimeout> | undefined;
   #lastTally: Tally | undefined;
 
-  async loadPolls(signal: AbortSignal): Promise<void> {
+  /** Reads which polls there are, as of a position if one is given: the view may not have it yet. */
+  async loadPolls(signal: AbortSignal, since?: string): Promise<void> {
     try {
       const polls: Poll[] = [];
       let after: string | undefined;
       do {
-        const page = await get<{ polls: Poll[] }>('api/v1/polls', { params: { limit: 1_000, after }, signal });
+        const page = await get<{ polls: Poll[] }>('api/v1/polls', { params: { limit: 1_000, after }, signal, since });
         polls.push(...page.polls);
         after = page.polls.length === 1_000 ? page.polls.at(-1)?.poll : undefined;
       } while (after !== undefined);
@@ -40,7 +41,7 @@ export class LiveState {
     } catch (error) {
       if (!signal.aborted && !(error instanceof Problem)) {
         await connection.back(signal).catch(() => {});
-        if (!signal.aborted) await this.loadPolls(signal);
+        if (!signal.aborted) await this.loadPolls(signal, since);
       }
     }
   }
@@ -65,7 +66,7 @@ export class LiveState {
         const pulse = JSON.parse(frame.data) as Pulse;
         this.history.add(pulse);
         this.pulse = pulse;
-        if (pulse.events['poll.opened'] !== undefined) void this.loadPolls(signal);
+        if (pulse.events['poll.opened'] !== undefined) void this.loadPolls(signal, pulse.position);
       }
     });
     // Time goes on in the charts also while nothing happens.
