@@ -208,7 +208,7 @@ async fn the_record_is_exported_as_rows_and_as_lines() {
     assert_eq!((lines.len(), lines[12]), (13, ""));
     assert!(lines[0].starts_with("position,time,type,aggregate,actor,lane,id,"));
     assert!(lines[1].starts_with("0-1,2") && lines[11].starts_with("0-11,2"), "{}", rows.text);
-    let some = gateway.get("/api/v1/events?format=ndjson&limit=2&query=alux").await.expect(200);
+    let some = gateway.get_from("/api/v1/events?format=ndjson&limit=2&query=alux", &last).await.expect(200);
     assert_eq!((some.text.lines().count(), some.header("content-type")), (2, "application/x-ndjson"));
     assert!(some.header("link").contains("query=text%3Aalux&order=newest&before=0-6&limit=2"));
     gateway.get("/api/v1/events?format=xls").await.problem(422, "bad-value", "json, ndjson, csv");
