@@ -57,11 +57,15 @@ impl Role {
         response.json().await.unwrap()
     }
 
-    /// Opens the room `lobby` and says something in it; returns where the message's event stands.
+    /// Opens the room `lobby` and says something in it; returns where the message's event stands. The room is in its view by
+    /// then: a batch that held both events would belong to the trace of the first.
     async fn say_something(&self, headers: &[(&str, &str)]) -> String {
         let room = self.client.get(self.url("/api/v1/rooms/lobby")).send().await.unwrap();
         if room.status() == 404 {
-            self.post("/api/v1/rooms", &[], serde_json::json!({"id": "lobby", "name": "Lobby"})).await;
+            let opened = self.post("/api/v1/rooms", &[], serde_json::json!({"id": "lobby", "name": "Lobby"})).await;
+            let position = opened["position"].as_str().expect("a position");
+            let seen = self.client.get(self.url("/api/v1/rooms/lobby")).header("cabildo-min-position", position);
+            assert_eq!(seen.send().await.unwrap().status(), 200, "the room that was opened");
         }
         let message = serde_json::json!({"text": "hola", "author": "Ana"});
         let written = self.post("/api/v1/rooms/lobby/messages", headers, message).await;
