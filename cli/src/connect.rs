@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo_events::limits::{ROLE_CONNECT_RETRY_MS, TOOL_CONNECT_MS};
-use cabildo_projections::{ProjectionId, activity, tally};
-use cabildo_storage::{Counters, Documents, Journal, OpenError};
+use cabildo_projections::ProjectionId;
+use cabildo_storage::{Counters, Documents, Journal, OpenError, SinkError, Watermarks};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -66,9 +66,20 @@ impl Opened {
         }
     }
 
-    /// Whether a view is kept among the counters, or else among the documents.
-    pub(crate) fn keeps_counters(&self, view: ProjectionId) -> bool {
-        [tally::ID.name, activity::ID.name].contains(&view.name)
+    /// How far a view has got.
+    pub(crate) async fn watermarks(&self, view: ProjectionId) -> Result<Watermarks, SinkError> {
+        match view.keeps_counters() {
+            true => self.counters.watermarks(view).await,
+            false => self.documents.watermarks(view).await,
+        }
+    }
+
+    /// The versions of a projection that its sink has rows of, whatever is on record.
+    pub(crate) async fn versions_in_sink(&self, projection: ProjectionId) -> Result<Vec<u32>, SinkError> {
+        match projection.keeps_counters() {
+            true => self.counters.versions(projection.name).await,
+            false => self.documents.versions(projection.name).await,
+        }
     }
 
     /// As the consumers want them.

@@ -130,11 +130,13 @@ pub const GRAPH_EVENTS_MAX: usize = 200;
 /// Longest filter expression, in characters; a longer one is 422.
 pub const FILTER_CHARS_MAX: usize = 1_000;
 /// Deepest nesting of brackets and operators in a filter expression; a deeper one is 422.
-pub const FILTER_DEPTH_MAX: usize = 24;
-/// Most events that a filter expression is asked of in one request; then the answer says how far it got.
+pub const FILTER_DEPTH_MAX: u16 = 24;
+/// Most events that a filter expression is asked of for one page; then the answer says how far it got.
 pub const FILTER_EVENTS_MAX: usize = 50_000;
-/// How long a filter expression is asked of events in one request, in milliseconds; then the answer says how far it got.
+/// How long a filter expression is asked of events for one page, in milliseconds; then the answer says how far it got.
 pub const FILTER_MS: u64 = 2_000;
+/// Most filter expressions that are asked at once in one process; the others wait for their turn, event by event of the journal.
+pub const FILTERS_AT_ONCE_MAX: usize = 2;
 /// Events read at once from the journal for a page.
 pub const EVENTS_READ_AT_ONCE: usize = 32;
 /// Most words of one event that MongoDB is told to find it by; further ones do not find it there.

@@ -18,6 +18,7 @@ mod body;
 mod call;
 mod columns;
 mod edge;
+mod filter;
 mod fresh;
 mod histories;
 mod lookback;
@@ -103,6 +104,8 @@ pub(crate) struct Gateway {
     pub(crate) histories: histories::Histories,
     /// The newest events as columns.
     pub(crate) index: Arc<columns::Keeper>,
+    /// How many may ask filter expressions at once.
+    pub(crate) filters: Arc<Semaphore>,
     /// Whether only this machine can reach it: then the gateway answers to loopback names only.
     pub(crate) loopback: bool,
 }
@@ -133,6 +136,7 @@ pub async fn run(
         metrics,
         stopping: shutdown,
         listeners: Arc::new(Semaphore::new(limits::LISTENERS_MAX)),
+        filters: Arc::new(Semaphore::new(limits::FILTERS_AT_ONCE_MAX)),
         loopback,
     });
     serve::serve(listener, &gateway).await;

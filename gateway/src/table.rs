@@ -87,11 +87,11 @@ operations! {
         query AT; headers READ; body None;
         answers(200, &[(JSON, Some("Tally")), (EVENT_STREAM, None)]); problems &[404];
     "GET" "/api/v1/events" search_events "Search the record; as NDJSON or CSV, one event a line, and without `limit` all of them"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "order", "limit", "format", "download"];
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "order", "limit", "format", "download"];
         headers READ; body None;
         answers(200, &[(JSON, Some("Events")), (NDJSON, None), (CSV, None)]); problems &[];
     "GET" "/api/v1/events/tail" tail_events "Watch events as they come; `after` or `Last-Event-ID` resumes without a gap"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "rate"];
+        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "rate"];
         headers &["Last-Event-ID"]; body None; answers(200, &[(EVENT_STREAM, None)]); problems &[];
     "GET" "/api/v1/events/hits" count_events "Count events by time and one field"
         query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "step", "field"];

@@ -29,6 +29,14 @@ pub struct ProjectionId {
     pub version: u32,
 }
 
+impl ProjectionId {
+    /// Whether its rows are counters; else they are documents.
+    #[must_use]
+    pub fn keeps_counters(&self) -> bool {
+        [tally::ID.name, activity::ID.name].contains(&self.name)
+    }
+}
+
 impl std::fmt::Display for ProjectionId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.v{}", self.name, self.version)

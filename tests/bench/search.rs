@@ -99,7 +99,7 @@ async fn footing(table: &mut Table, name: &str, journal: &str, documents: &str, 
     for _ in 0..SAMPLES * QUERIES.len() {
         base.push(get(&client, &format!("{address}/api/v1/time")).await.0);
     }
-    let base = percentile(base, 95);
+    let base = percentile(&base, 95);
     for (what, path) in [("search", "events"), ("histogram", "events/hits"), ("facets", "events/facets")] {
         let mut times = Vec::new();
         for query in QUERIES {
@@ -112,12 +112,12 @@ async fn footing(table: &mut Table, name: &str, journal: &str, documents: &str, 
                 let found = answer["events"].as_array().map(Vec::len);
                 assert!(found.is_none_or(|found| found > 0), "{query} finds nothing");
             }
-            let (p50, p95) = (percentile(of_query.clone(), 50), percentile(of_query.clone(), 95));
+            let (p50, p95) = (percentile(&of_query, 50), percentile(&of_query, 95));
             eprintln!("  {name}, {what}, {query:?}: p50 {p50:?}, p95 {p95:?}");
             times.extend(of_query);
         }
         let row = format!("{what} of {EVENTS} events, {name}");
-        table.answer(&row, percentile(times.clone(), 50), percentile(times, 95), "GET /time", base, "p95 < 300 ms");
+        table.latency(&row, 95, &times, ("GET /time", base), "p95 < 300 ms");
     }
 }
 

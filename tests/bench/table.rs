@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::visible::percentile;
+
 /// Rows as they come in.
 pub(crate) struct Table {
     wanted: Vec<String>,
@@ -38,46 +40,16 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// A latency at its median and its 99th percentile.
-    pub(crate) fn latency(
-        &mut self,
-        name: &str,
-        p50: Duration,
-        p99: Duration,
-        baseline: &str,
-        base: Duration,
-        goal: &str,
-    ) {
+    /// How long something takes, at its median and at a high percentile, beside the same percentile of a baseline.
+    pub(crate) fn latency(&mut self, name: &str, percent: usize, times: &[Duration], base: (&str, Duration), goal: &str) {
         let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
+        let (median, high) = (percentile(times, 50), percentile(times, percent));
         let row = [
             name.to_owned(),
-            format!("p50 {}, p99 {}", millis(p50), millis(p99)),
-            baseline.to_owned(),
-            format!("p99 {}", millis(base)),
-            format!("{:.1}", p99.as_secs_f64() / base.as_secs_f64()),
-            goal.to_owned(),
-        ];
-        eprintln!("{}", row.join(" | "));
-        self.rows.push(row);
-    }
-
-    /// An answer's time at its median and its 95th percentile.
-    pub(crate) fn answer(
-        &mut self,
-        name: &str,
-        p50: Duration,
-        p95: Duration,
-        baseline: &str,
-        base: Duration,
-        goal: &str,
-    ) {
-        let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
-        let row = [
-            name.to_owned(),
-            format!("p50 {}, p95 {}", millis(p50), millis(p95)),
-            baseline.to_owned(),
-            format!("p95 {}", millis(base)),
-            format!("{:.1}", p95.as_secs_f64() / base.as_secs_f64()),
+            format!("p50 {}, p{percent} {}", millis(median), millis(high)),
+            base.0.to_owned(),
+            format!("p{percent} {}", millis(base.1)),
+            format!("{:.1}", high.as_secs_f64() / base.1.as_secs_f64()),
             goal.to_owned(),
         ];
         eprintln!("{}", row.join(" | "));

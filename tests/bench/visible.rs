@@ -65,24 +65,25 @@ async fn voters(address: &str) -> usize {
     usize::try_from(tally["voters"].as_u64().unwrap()).unwrap()
 }
 
-pub(crate) fn percentile(mut times: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let mut times = times.to_vec();
     times.sort_unstable();
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-fn visible(samples: &[Sample], percent: usize) -> Duration {
-    percentile(samples.iter().map(|sample| sample.visible).collect(), percent)
+fn visible(samples: &[Sample]) -> Vec<Duration> {
+    samples.iter().map(|sample| sample.visible).collect()
 }
 
 /// A row of samples beside others.
 pub(crate) fn row(table: &mut Table, name: &str, samples: &[Sample], base: (&str, &[Sample]), goal: &str) {
-    table.latency(name, visible(samples, 50), visible(samples, 99), base.0, visible(base.1, 99), goal);
+    table.latency(name, 99, &visible(samples), (base.0, percentile(&visible(base.1), 99)), goal);
 }
 
 fn beside_written(table: &mut Table, name: &str, samples: &[Sample], goal: &str) {
-    let written = percentile(samples.iter().map(|sample| sample.written).collect(), 99);
-    let baseline = "the same ballot's acknowledgement";
-    table.latency(name, visible(samples, 50), visible(samples, 99), baseline, written, goal);
+    let written: Vec<_> = samples.iter().map(|sample| sample.written).collect();
+    let base = ("the same ballot's acknowledgement", percentile(&written, 99));
+    table.latency(name, 99, &visible(samples), base, goal);
 }
 
 async fn footing(table: &mut Table, name: &str, environment: &[(&str, String)]) {

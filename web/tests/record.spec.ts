@@ -188,3 +188,28 @@ test('columns are chosen, and the address remembers', async ({ page, town: { cab
   await page.reload();
   await expect(rows(page).first()).toContainText(/0-\d+/);
 });
+
+test('an expression finds what no query can, and what is wrong with it is shown', async ({ page, town: { cabildo } }) => {
+  await page.goto(`${cabildo.url}/record?from=all`);
+  await searched(page);
+  await page.getByRole('button', { name: 'Expression' }).click();
+  const field = page.getByRole('textbox', { name: 'Expression that must hold' });
+  await field.fill('event.actr == "Ana" && actor == "Ana"');
+  await field.press('Enter');
+  await expect(page.getByRole('alert')).toContainText('there is no `actor`');
+  await expect(page.getByRole('alert').locator('mark')).toHaveText('actor');
+  await expect(field).toHaveAttribute('aria-invalid', 'true');
+
+  await field.fill('event.type == "poll.ballot.cast" && event.data.voter.endsWith("-399")');
+  await field.press('Enter');
+  await expect(rows(page)).toHaveCount(1);
+  await expect(rows(page)).toContainText('voter-399');
+  await expect(page).toHaveURL(/filter=event\.type/);
+  // The link leads to the same, and closing the field leaves the expression away.
+  await page.reload();
+  await expect(rows(page)).toHaveCount(1);
+  await expect(field).toHaveValue(/endsWith/);
+  await page.getByRole('button', { name: 'Expression' }).click();
+  await expect(page).not.toHaveURL(/filter=/);
+  await expect(rows(page)).not.toHaveCount(1);
+});

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::parked::of_all;
-use crate::connect::promptly;
+use crate::connect::open_shared;
 use crate::output::{self, Form};
 use crate::settings::{PlaceOptions, Settings};
 
@@ -46,13 +46,8 @@ struct Report<'a> {
 
 impl Mender {
     pub(crate) async fn open(settings: &Settings, options: &PlaceOptions) -> anyhow::Result<Self> {
-        let places = settings.places(options)?;
-        let journal = promptly(&places.journal, cabildo_storage::open_journal_shared(places.journal.expose())).await?;
-        let counters = cabildo_storage::open_counters_shared(places.counters.expose());
-        let counters = promptly(&places.counters, counters).await?;
-        let documents = cabildo_storage::open_documents_shared(places.documents.expose());
-        let documents = promptly(&places.documents, documents).await?;
-        Ok(Self { ports: Ports { journal, counters, documents } })
+        let opened = open_shared(&settings.places(options)?).await?;
+        Ok(Self { ports: opened.into_consumer_ports() })
     }
 
     pub(crate) fn journal(&self) -> &dyn Journal {

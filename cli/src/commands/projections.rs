@@ -1,17 +1,15 @@
 //! `cabildo projections …`: what is derived from the events, and how far it has got.
 
-use std::sync::Arc;
-
 use anyhow::Context;
 use cabildo_events::{Position, Timestamp};
-use cabildo_projections::{ALL, ProjectionId, activity, tally};
+use cabildo_projections::{ALL, ProjectionId};
 use cabildo_storage::lag::{self, Behind};
-use cabildo_storage::{Counters, Documents, Journal, LaneHeads, Watermarks};
+use cabildo_storage::{LaneHeads, Views, Watermarks};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use crate::address::Port;
-use crate::connect::promptly;
+use crate::connect::{Opened, open_read_only};
 use crate::exit::Exit;
 use crate::output::{self, Form};
 use crate::settings::{PlaceOptions, Places, Settings};
@@ -19,7 +17,7 @@ use crate::settings::{PlaceOptions, Places, Settings};
 /// Show what is derived from the events, and how far it has got
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Projections {
-    /// List every projection with its version, its sink, and how far it has got
+    /// List every projection with the view of it that is read, its sink, and how far it has got
     List(ProjectionOptions),
     /// Count what each projection has yet to apply, in events and seconds
     ///
@@ -40,39 +38,32 @@ pub(crate) struct ProjectionOptions {
     places: PlaceOptions,
 }
 
-struct Opened {
-    journal: Arc<dyn Journal>,
-    counters: Arc<dyn Counters>,
-    documents: Arc<dyn Documents>,
+/// The places of the views, and which view of each projection is read.
+struct Looked {
+    opened: Opened,
     places: Places,
+    live: Vec<ProjectionId>,
 }
 
-async fn open(settings: &Settings, options: &ProjectionOptions) -> anyhow::Result<Opened> {
+async fn look(settings: &Settings, options: &ProjectionOptions) -> anyhow::Result<Looked> {
     let places = settings.places(&options.places)?;
-    let journal = promptly(&places.journal, cabildo_storage::open_journal_read_only(places.journal.expose())).await?;
-    let counters = cabildo_storage::open_counters_read_only(places.counters.expose());
-    let counters = promptly(&places.counters, counters).await?;
-    let documents = cabildo_storage::open_documents_read_only(places.documents.expose());
-    let documents = promptly(&places.documents, documents).await?;
-    Ok(Opened { journal, counters, documents, places })
+    let opened = open_read_only(&places).await?;
+    let decided = Views::read(&*opened.journal).await?;
+    let live = ALL.map(|id| ProjectionId { version: decided.of(id.name).live(), ..id }).to_vec();
+    Ok(Looked { opened, places, live })
 }
 
-impl Opened {
-    /// Which sink holds a projection, and where.
-    fn sink(&self, id: ProjectionId) -> (Port, String) {
-        if [tally::ID, activity::ID].contains(&id) {
-            (Port::Counters, self.places.counters.to_string())
-        } else {
-            (Port::Documents, self.places.documents.to_string())
+impl Looked {
+    /// Which sink holds a view, and where.
+    fn sink(&self, view: ProjectionId) -> (Port, String) {
+        match view.keeps_counters() {
+            true => (Port::Counters, self.places.counters.to_string()),
+            false => (Port::Documents, self.places.documents.to_string()),
         }
     }
 
-    async fn watermarks(&self, id: ProjectionId) -> anyhow::Result<Watermarks> {
-        let watermarks = match self.sink(id).0 {
-            Port::Counters => self.counters.watermarks(id).await,
-            _ => self.documents.watermarks(id).await,
-        };
-        watermarks.with_context(|| id.to_string())
+    async fn watermarks(&self, view: ProjectionId) -> anyhow::Result<Watermarks> {
+        self.opened.watermarks(view).await.with_context(|| view.to_string())
     }
 }
 
@@ -88,13 +79,13 @@ struct Listed {
 
 /// Lists the projections.
 pub(crate) async fn list(settings: &Settings, options: &ProjectionOptions) -> anyhow::Result<Exit> {
-    let opened = open(settings, options).await?;
+    let looked = look(settings, options).await?;
     let mut listed = Vec::new();
-    for id in ALL {
+    for id in &looked.live {
         // The watermarks first: what is appended meanwhile must not look applied.
-        let watermarks = opened.watermarks(id).await?;
-        let heads = opened.journal.lane_heads().await?;
-        let (port, address) = opened.sink(id);
+        let watermarks = looked.watermarks(*id).await?;
+        let heads = looked.opened.journal.lane_heads().await?;
+        let (port, address) = looked.sink(*id);
         let watermark = applied_up_to(&watermarks, &heads);
         listed.push(Listed { name: id.name, version: id.version, sink: port.name(), address, watermark });
     }
@@ -133,13 +124,14 @@ struct Lag {
 
 /// Counts what is yet to be applied.
 pub(crate) async fn lag(settings: &Settings, options: &ProjectionOptions) -> anyhow::Result<Exit> {
-    let opened = open(settings, options).await?;
+    let looked = look(settings, options).await?;
+    let journal = &looked.opened.journal;
     let mut lags = Vec::new();
-    for id in ALL {
-        let watermarks = opened.watermarks(id).await?;
-        let heads = opened.journal.lane_heads().await?;
-        let Behind { events, at_least, oldest } = lag::behind(&*opened.journal, &watermarks, &heads).await?;
-        let parked = opened.journal.parked(id.name, id.version).await?.len();
+    for id in &looked.live {
+        let watermarks = looked.watermarks(*id).await?;
+        let heads = journal.lane_heads().await?;
+        let Behind { events, at_least, oldest } = lag::behind(&**journal, &watermarks, &heads).await?;
+        let parked = journal.parked(id.name, id.version).await?.len();
         let seconds = oldest.map_or(0.0, seconds_since);
         lags.push(Lag { name: id.name, version: id.version, events, at_least, seconds, parked });
     }

@@ -70,7 +70,7 @@ pub(crate) async fn run(settings: &Settings, rows: &Rows, stop: CancellationToke
     }
     let view = ProjectionId { version, ..first };
     let printing = async {
-        match opened.keeps_counters(view) {
+        match view.keeps_counters() {
             true => {
                 let wanted = |cell: &Cell| rows.wants_cell(cell);
                 each(&*opened.counters, view, tables, rows.key.as_ref(), |(cell, value)| match wanted(&cell) {

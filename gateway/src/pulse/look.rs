@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cabildo_events::limits::{PULSE_PARKED_MS, PULSE_UNHEARD_MS};
-use cabildo_projections::{ProjectionId, activity, tally};
+use cabildo_projections::ProjectionId;
 use cabildo_storage::{ReadError, SinkError, Watermarks};
 use tokio::task::JoinHandle;
 
@@ -72,7 +72,7 @@ impl Look {
         if self.asked.is_none() {
             let (counters, documents) = (ports.counters.clone(), ports.documents.clone());
             self.asked = Some(Asked::new(async move {
-                if [tally::ID.name, activity::ID.name].contains(&view.name) {
+                if view.keeps_counters() {
                     counters.watermarks(view).await
                 } else {
                     documents.watermarks(view).await

@@ -16,9 +16,10 @@ use super::export::{self, Format};
 use super::rooms::raw;
 use super::{Routes, around, graph};
 use crate::call::{Call, call};
+use crate::filter::{FILTER, Told};
 use crate::params::{Params, segment};
 use crate::problem::Problem;
-use crate::search::{ASKED, Asked, Row, Searched, page};
+use crate::search::{ASKED, Asked, Page, Row, Searched, page};
 use crate::{Gateway, answer, fresh};
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
@@ -52,6 +53,9 @@ struct Events {
     /// Whether the search stopped at a bound: there may be more, from `next` on.
     cut_short: bool,
     searched: Searched,
+    /// What the filter expression was asked of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<Told>,
 }
 
 /// What was asked for: a search, and the page of it.
@@ -71,14 +75,16 @@ async fn search(call: Call) -> Result<Response, Problem> {
     } else {
         let limit = limit.unwrap_or(PAGE_ROWS_DEFAULT);
         let page = page(&call.gateway, &asked, order, limit).await?;
+        let next = page.next;
         let mut response = match format {
             Format::Json => {
                 let events = page.rows.iter().map(|row| raw(&row.json)).collect::<Result<_, _>>()?;
-                answer::json(&Events { events, next: page.next, cut_short: page.cut_short, searched: page.searched })?
+                let Page { next, cut_short, searched, filter, .. } = page;
+                answer::json(&Events { events, next, cut_short, searched, filter })?
             }
             format => export::some(format, &page.rows),
         };
-        if let Some(next) = page.next {
+        if let Some(next) = next {
             answer::link(&mut response, &[("next", address(&asked, order, next, limit))]);
         }
         response
@@ -101,7 +107,7 @@ fn address(asked: &Asked, order: Order, next: Position, limit: usize) -> String 
 }
 
 fn parse(mut params: Params, call: &Call) -> Result<Search, Problem> {
-    let asked = Asked::take(&mut params)?;
+    let asked = Asked::take_with_filter(&mut params)?;
     let order = match params.text("order")?.as_deref() {
         Some("oldest") => Order::Oldest,
         Some("newest") => Order::Newest,
@@ -119,7 +125,7 @@ fn parse(mut params: Params, call: &Call) -> Result<Search, Problem> {
         Some("1") => true,
         Some(_) => return Err(Problem::bad_value("download", "`1`, or nothing")),
     };
-    params.finish(&[&ASKED[..], &["order", "limit", "format", "download"]].concat())?;
+    params.finish(&[&ASKED[..], &[FILTER, "order", "limit", "format", "download"]].concat())?;
     Ok(Search { asked, order, limit, format, download })
 }
 

@@ -101,7 +101,8 @@ pub(super) async fn everything(
             page(&gateway, &asked, order, PAGE_ROWS_MAX).await
         };
         let found = match found {
-            Ok(found) if !found.cut_short => found,
+            // A filter expression goes on from where it got to.
+            Ok(found) if !found.cut_short || found.filter.is_some() => found,
             Ok(_) => return Some((Err(broken("the search took too long: narrow it")), None)),
             Err(_) => return Some((Err(broken("the events cannot be read")), None)),
         };

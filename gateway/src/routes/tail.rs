@@ -10,12 +10,14 @@ use cabildo_projections::activity::UNREADABLE;
 use cabildo_storage::{Page, ReadError};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
 
 use super::Routes;
 use crate::call::{Call, call};
+use crate::filter::FILTER;
 use crate::problem::Problem;
 use crate::search::{ASKED, Asked};
 use crate::{Gateway, answer, query, sse};
@@ -33,19 +35,20 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
 /// one that takes nothing is cut off by its connection (`limits::WRITE_STALL_MS`) and resumes by position.
 fn tail(call: &Call) -> Result<Response, Problem> {
     let mut params = call.params()?;
-    let asked = Asked::take(&mut params)?;
+    let asked = Asked::take_with_filter(&mut params)?;
     let rate = match params.value::<u32>("rate")? {
         Some(rate) if !(1..=TAIL_RATE_MAX).contains(&rate) => {
             return Err(Problem::bad_value("rate", format_args!("1 to {TAIL_RATE_MAX} events a second, not {rate}")));
         }
         rate => rate,
     };
-    params.finish(&[&ASKED[..], &["rate"]].concat())?;
+    params.finish(&[&ASKED[..], &[FILTER, "rate"]].concat())?;
     let live = &call.gateway.ports.live;
     let after = call.last_event_id()?.or(asked.after).unwrap_or_else(|| *live.head().borrow());
     let place = sse::take_place(&call.gateway)?;
     let pages = live.stream(after).boxed();
-    let tail = Tail { pages, asked, pace: rate.map(Pace::new) };
+    let filters = call.gateway.filters.clone();
+    let tail = Tail { pages, asked, filters, pace: rate.map(Pace::new) };
     let frames = futures::stream::unfold(tail, |mut tail| async move { tail.next().await.map(|frame| (frame, tail)) });
     Ok(sse::respond(&call.gateway, place, frames.boxed()))
 }
@@ -53,6 +56,8 @@ fn tail(call: &Call) -> Result<Response, Problem> {
 struct Tail {
     pages: BoxStream<'static, Result<Arc<Page>, ReadError>>,
     asked: Asked,
+    /// Turns at asking filter expressions.
+    filters: Arc<Semaphore>,
     pace: Option<Pace>,
 }
 
@@ -70,7 +75,7 @@ impl Tail {
                 },
             };
             let frames = match page? {
-                Ok(page) => self.frames(&page),
+                Ok(page) => self.frames(&self.wanted(page).await?),
                 Err(error) => {
                     tracing::warn!(%error, "a live tail ends: the client resumes by position");
                     return None;
@@ -83,16 +88,36 @@ impl Tail {
     }
 
     /// The events of a page that the listener wants.
+    async fn wanted(&self, page: Arc<Page>) -> Option<Vec<Recorded>> {
+        let ended = |position: Position| self.asked.before.is_some_and(|before| position >= before);
+        let clauses = &self.asked.clauses;
+        let fits = |event: &&Recorded| !ended(event.position) && query::matches(clauses, event);
+        let mut wanted: Vec<Recorded> = page.iter().filter(fits).cloned().collect();
+        if let Some(filter) = self.asked.filter.clone().filter(|_| !wanted.is_empty()) {
+            let turn = self.filters.clone().acquire_owned().await;
+            let sift = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                wanted.retain(|event| filter.holds(&wire::to_json(event)) == Ok(true));
+                wanted
+            });
+            match sift.await {
+                Ok(kept) => wanted = kept,
+                Err(error) => {
+                    tracing::error!(%error, "a filter expression could not be asked: a live tail ends");
+                    return None;
+                }
+            }
+        }
+        Some(wanted)
+    }
+
+    /// The events that are wanted, and what was left out of them.
     fn frames(&mut self, page: &[Recorded]) -> Bytes {
         let mut bytes = BytesMut::new();
-        let ended = |position: Position| self.asked.before.is_some_and(|before| position >= before);
         if let Some(skipped) = self.pace.as_mut().and_then(|pace| pace.turn(Instant::now())) {
             bytes.extend_from_slice(&skipped);
         }
-        for event in page.iter().filter(|event| !ended(event.position)) {
-            if !query::matches(&self.asked.clauses, event) {
-                continue;
-            }
+        for event in page {
             if let Some(pace) = &mut self.pace
                 && !pace.takes(event.position)
             {

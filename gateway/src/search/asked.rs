@@ -1,10 +1,13 @@
 //! The parameters that every search takes.
 
+use std::sync::Arc;
+
 use cabildo_events::limits::{KINDS_MAX, NAME_CHARS_MAX, SEARCH_CHARS_MAX};
 use cabildo_events::{Position, Timestamp};
 use cabildo_storage::{Clause, Compare, Condition};
 
 use crate::call::now;
+use crate::filter::{Expression, FILTER};
 use crate::params::{Params, escape};
 use crate::problem::Problem;
 use crate::query;
@@ -23,6 +26,8 @@ pub(crate) struct Asked {
     pub(crate) until: Option<Timestamp>,
     pub(crate) after: Option<Position>,
     pub(crate) before: Option<Position>,
+    /// What must hold besides, where a search takes an expression.
+    pub(crate) filter: Option<Arc<Expression>>,
     /// All but `after` and `before` as parameters again, each with `&` behind it: moments are the ones that were meant when it
     /// was asked.
     pub(crate) kept: String,
@@ -77,6 +82,16 @@ impl Asked {
             asked.clauses.push(Clause::only(Condition::Text(text)));
         }
         (asked.after, asked.before) = (params.value("after")?, params.value("before")?);
+        Ok(asked)
+    }
+
+    /// The same for a search that takes an expression as well.
+    pub(crate) fn take_with_filter(params: &mut Params) -> Result<Self, Problem> {
+        let mut asked = Self::take(params)?;
+        asked.filter = Expression::take(params)?;
+        if let Some(filter) = &asked.filter {
+            asked.kept.push_str(&format!("{FILTER}={}&", escape(filter.text())));
+        }
         Ok(asked)
     }
 

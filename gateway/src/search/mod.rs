@@ -8,10 +8,11 @@ mod page;
 mod sets;
 
 use cabildo_events::Position;
+use cabildo_storage::Order;
 use serde::Serialize;
 
 pub(crate) use asked::{ASKED, Asked};
-pub(crate) use page::{Row, events_at, page, pages_of_view};
+pub(crate) use page::{Page, Row, events_at, page, pages_of_view};
 pub(crate) use sets::{counting, horizon};
 
 /// How far a search looked: everything from `from` to `to`, nothing beyond.
@@ -27,6 +28,19 @@ impl Searched {
     /// After one position and up to and including another.
     pub(crate) fn between(after: Position, to: Position, complete: bool) -> Self {
         Self { from: Position { seq: after.seq + 1, ..after }, to, complete }
+    }
+
+    /// The same, ended at an event on the way.
+    fn up_to(self, last: Position, order: Order) -> Self {
+        match order {
+            Order::Newest => Self { from: last, ..self },
+            Order::Oldest => Self { to: last, ..self },
+        }
+    }
+
+    /// This one and another that goes on from it.
+    fn and(self, other: Self) -> Self {
+        Self { from: self.from.min(other.from), to: self.to.max(other.to), complete: other.complete }
     }
 }
 

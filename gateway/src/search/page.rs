@@ -3,16 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo_events::limits::{EVENTS_READ_AT_ONCE, INDEX_LIST_WAIT_MS, MATCHES_MAX};
+use cabildo_events::limits::{
+    EVENTS_READ_AT_ONCE, FILTER_EVENTS_MAX, FILTER_MS, INDEX_LIST_WAIT_MS, MATCHES_MAX, PAGE_ROWS_MAX,
+};
 use cabildo_events::{Position, Recorded, wire};
 use cabildo_projections::record;
 use cabildo_storage::{Journal, Order, Query, ReadError};
 use futures::{StreamExt, TryStreamExt};
+use tokio::time::Instant;
 
 use super::sets::{ask, is_special, of_view};
 use super::{Asked, Searched, before, horizon};
 use crate::Gateway;
 use crate::columns::{Ask, Held};
+use crate::filter::{Expression, Told};
 use crate::problem::Problem;
 
 /// Events holding a text that are taken from the view for a page, before all that may be taken are.
@@ -37,6 +41,8 @@ pub(crate) struct Page {
     /// Whether the search ended at a bound of its own: then `next` goes on from there.
     pub(crate) cut_short: bool,
     pub(crate) searched: Searched,
+    /// What a filter expression found, if there was one.
+    pub(crate) filter: Option<Told>,
 }
 
 /// The first events that were asked for, at most `limit`.
@@ -44,6 +50,66 @@ pub(crate) struct Page {
 /// # Errors
 /// When the view or the journal does not answer.
 pub(crate) async fn page(gateway: &Arc<Gateway>, asked: &Asked, order: Order, limit: usize) -> Result<Page, Problem> {
+    match &asked.filter {
+        Some(filter) => sifted(gateway, asked, filter, order, limit, false).await,
+        None => candidates(gateway, asked, order, limit).await,
+    }
+}
+
+/// Those of the events that a filter expression holds for. It is asked of as many as may be, and the page says how far that was.
+async fn sifted(
+    gateway: &Arc<Gateway>,
+    asked: &Asked,
+    filter: &Arc<Expression>,
+    order: Order,
+    limit: usize,
+    of_view: bool,
+) -> Result<Page, Problem> {
+    let late = Instant::now() + Duration::from_millis(FILTER_MS);
+    let mut asked = Asked { filter: None, ..asked.clone() };
+    let mut rows = Vec::new();
+    let mut told = Told::default();
+    let mut searched: Option<Searched> = None;
+    loop {
+        let found = match of_view {
+            true => candidates_of_view(gateway, &asked, order, PAGE_ROWS_MAX).await?,
+            false => candidates(gateway, &asked, order, PAGE_ROWS_MAX).await?,
+        };
+        let (count, wanted, most) = (found.rows.len(), limit - rows.len(), FILTER_EVENTS_MAX - told.examined);
+        let turn = gateway.filters.clone().acquire_owned().await;
+        let expression = filter.clone();
+        let sift = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            expression.sift(found.rows, wanted, most, late)
+        });
+        let sifted = sift.await.map_err(|error| {
+            tracing::error!(%error, filter = filter.text(), "a filter expression could not be asked");
+            Problem::new(&crate::problem::INTERNAL, "the expression could not be asked of an event")
+        })?;
+        let all = sifted.told.examined == count;
+        rows.extend(sifted.kept);
+        told.add(sifted.told);
+        let reached = sifted.last.filter(|_| !all).map_or(found.searched, |last| found.searched.up_to(last, order));
+        let so_far = searched.map_or(reached, |before| before.and(reached));
+        searched = Some(so_far);
+        let next = if all { found.next } else { sifted.last };
+        let full = rows.len() >= limit;
+        let spent = told.examined >= FILTER_EVENTS_MAX || Instant::now() >= late;
+        match next {
+            Some(next) if !full && all && !spent && !found.cut_short => match order {
+                Order::Newest => asked.before = Some(next),
+                Order::Oldest => asked.after = Some(next),
+            },
+            next => {
+                let cut_short = next.is_some() && !full;
+                let searched = Searched { complete: !cut_short, ..so_far };
+                return Ok(Page { rows, next, cut_short, searched, filter: Some(told) });
+            }
+        }
+    }
+}
+
+async fn candidates(gateway: &Arc<Gateway>, asked: &Asked, order: Order, limit: usize) -> Result<Page, Problem> {
     let held = gateway.index.get().await?;
     // A short journal is in memory in no time; a long one is searched in the view until then.
     held.whole(Duration::from_millis(INDEX_LIST_WAIT_MS)).await;
@@ -94,7 +160,7 @@ async fn newest(gateway: &Arc<Gateway>, held: &Arc<Held>, asked: &Asked, limit: 
         // Everything after `from` was looked at: the next page looks further back.
         next = Some(reached.unwrap_or(Position { seq: floor.seq + 1, ..floor }));
     }
-    Ok(Page { rows, next, cut_short, searched: Searched::between(from.min(to), to, !cut_short) })
+    Ok(Page { rows, next, cut_short, searched: Searched::between(from.min(to), to, !cut_short), filter: None })
 }
 
 async fn oldest(gateway: &Arc<Gateway>, held: &Arc<Held>, asked: &Asked, limit: usize) -> Result<Page, Problem> {
@@ -130,7 +196,7 @@ async fn oldest(gateway: &Arc<Gateway>, held: &Arc<Held>, asked: &Asked, limit: 
         next = Some(reached.unwrap_or(begin));
     }
     let until = next.unwrap_or(to);
-    Ok(Page { rows, next, cut_short, searched: Searched::between(begin.min(until), until, !cut_short) })
+    Ok(Page { rows, next, cut_short, searched: Searched::between(begin.min(until), until, !cut_short), filter: None })
 }
 
 /// The same from the view alone, which serves page after page of a search for text better.
@@ -143,13 +209,26 @@ pub(crate) async fn pages_of_view(
     order: Order,
     limit: usize,
 ) -> Result<Page, Problem> {
+    match &asked.filter {
+        Some(filter) => sifted(gateway, asked, filter, order, limit, true).await,
+        None => candidates_of_view(gateway, asked, order, limit).await,
+    }
+}
+
+async fn candidates_of_view(
+    gateway: &Arc<Gateway>,
+    asked: &Asked,
+    order: Order,
+    limit: usize,
+) -> Result<Page, Problem> {
     let ports = &gateway.ports;
     let query = of_view(ports.views.live(record::ID), asked.clauses.clone(), (asked.after, asked.before));
     let found = ports.documents.find(&Query { order, limit: limit + 1, ..query }).await?;
     let rows = found.documents.into_iter().map(|one| Row { position: one.created, json: one.body.into() });
     let (rows, next) = turn(rows.collect(), limit);
     let (from, to) = (asked.after.unwrap_or_default(), asked.before.map_or(Position::START, before));
-    Ok(Page { rows, next, cut_short: found.cut_short, searched: Searched::between(from, to, !found.cut_short) })
+    let searched = Searched::between(from, to, !found.cut_short);
+    Ok(Page { rows, next, cut_short: found.cut_short, searched, filter: None })
 }
 
 /// The first positions in the columns, and after where they were looked for.

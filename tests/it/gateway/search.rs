@@ -243,3 +243,122 @@ async fn the_tail_shows_what_is_asked_for_and_counts_what_is_too_much() {
     })
     .await;
 }
+
+/// Where the events stand for which an expression holds, newest first, and what the answer says of it.
+async fn sifted(gateway: &Gateway, last: &str, expression: &str, more: &str) -> (Vec<u64>, Value) {
+    let path = format!("/api/v1/events?filter={}{more}", escaped(expression));
+    let page = gateway.get_from(&path, last).await.expect(200).json();
+    (page["events"].as_array().unwrap().iter().map(seq).collect(), page)
+}
+
+async fn an_expression_finds_what_no_query_can(gateway: Gateway) {
+    let last = filled(&gateway).await;
+    let whole = json!({"from": "0-1", "to": "0-11", "complete": true});
+    for (expression, expected) in [
+        ("event.type == 'poll.ballot.cast' && event.data.choices[0].startsWith('Alux')", &[6, 4][..]),
+        ("has(event.data.text) && event.data.text.matches('[¿?]')", &[7]),
+        ("has(event.data.text) && event.data.text.size() > 12", &[10, 9, 7]),
+        ("has(event.actor) && event.actor in ['ana', 'eva'] && event.lane >= 0", &[6, 5, 3]),
+        ("timestamp(event.time) < timestamp('2026-01-01T00:00:00Z')", &[]),
+    ] {
+        let (found, page) = sifted(&gateway, &last, expression, "").await;
+        assert_eq!(found, expected, "{expression}");
+        assert_eq!((&page["searched"], &page["cut_short"]), (&whole, &json!(false)), "{expression}");
+        assert_eq!(page["filter"]["examined"], 11, "{expression}");
+        let lines = gateway.get_from(&format!("/api/v1/events?format=ndjson&filter={}", escaped(expression)), &last);
+        assert_eq!(lines.await.expect(200).text.lines().count(), expected.len(), "{expression}");
+    }
+
+    // It goes with a query, which leaves fewer to ask it of, whether the index or the view finds them.
+    let with_query = async |query: &str| {
+        let query = format!("&query={}", escaped(query));
+        let (found, page) = sifted(&gateway, &last, "event.data.text.contains('rock')", &query).await;
+        (found, page["filter"].clone())
+    };
+    assert_eq!(with_query("type:chat.message.posted").await, (vec![8, 7], json!({"examined": 4, "failed": 0})));
+    assert_eq!(with_query("marimba").await, (vec![7], json!({"examined": 2, "failed": 0})));
+
+    // Page by page: each says where the next begins, and that takes the expression along.
+    let (mut found, mut path) = (Vec::new(), format!("/api/v1/events?limit=1&order=oldest&filter={}", escaped("has(event.data.text)")));
+    loop {
+        let page = gateway.get_from(&path, &last).await.expect(200);
+        let events = page.json()["events"].as_array().unwrap().iter().map(seq).collect::<Vec<_>>();
+        found.extend(events);
+        if page.json().get("next").is_none() {
+            break;
+        }
+        path = page.header("link").split(['<', '>']).nth(1).unwrap().to_owned();
+        assert!(path.contains("filter=has%28event.data.text%29"), "{path}");
+    }
+    assert_eq!(found, [7, 8, 9, 10]);
+
+    // What it does not fit is not found, and counted with the reason.
+    let (found, page) = sifted(&gateway, &last, "event.data.text.size() > 15", "").await;
+    assert_eq!(found, [9, 7]);
+    let reason = "the event has no `text` there: ask has(…) before";
+    assert_eq!(page["filter"], json!({"examined": 11, "failed": 7, "reason": reason}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_finds_what_no_query_can_embedded() {
+    an_expression_finds_what_no_query_can(Gateway::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_finds_what_no_query_can_on_servers() {
+    let (nats, redis, mongo) = tokio::join!(Nats::own(), Redis::own(), Mongo::own());
+    let stores = Stores::on(&nats.url(), &redis.url(), &mongo.url()).await;
+    an_expression_finds_what_no_query_can(Gateway::over(stores).await).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_expression_is_told_with_its_place() {
+    let gateway = Gateway::start().await;
+    for path in ["", "/tail"] {
+        for (expression, offset, length) in [("event.actor == 'ñ' && acotr == 1", 22, 5), ("lower(event.actor)", 5, 1)] {
+            let answer = gateway.get(&format!("/api/v1/events{path}?filter={}", escaped(expression))).await;
+            let problem = answer.problem(422, "bad-value", "there is no");
+            assert_eq!(problem["field"], "filter");
+            assert_eq!(problem["at"], json!({"offset": offset, "length": length}), "{problem}");
+        }
+    }
+    // Counts come from the index, which knows no expressions.
+    gateway.get("/api/v1/events/hits?filter=true").await.problem(400, "bad-parameter", "filter");
+}
+
+#[tokio::test]
+async fn an_expression_that_takes_long_ends_and_says_how_far_it_got() {
+    let gateway = Gateway::start().await;
+    gateway.open_room().await;
+    for number in 0..40 {
+        gateway.say(&format!("{number} {}", "a b ".repeat(900))).await.expect(201);
+    }
+    // A pattern made anew for each of many parts of a text: as dear as it gets.
+    let dear = "event.data.text.matches('(a|b|ab|ba|c)*(' + event.data.text + ')*(x|y|z){50}(p|q|r){50}$')";
+    let began = std::time::Instant::now();
+    let page = gateway.get(&format!("/api/v1/events?filter={}&order=oldest", escaped(dear))).await.expect(200).json();
+    assert!(began.elapsed() < super::DEADLINE / 2, "{:?}", began.elapsed());
+    let examined = page["filter"]["examined"].as_u64().unwrap();
+    assert!(examined >= 1, "{page}");
+    if examined < 41 {
+        assert_eq!((&page["cut_short"], &page["searched"]["complete"]), (&json!(true), &json!(false)), "{page}");
+        assert_eq!(page["next"], format!("0-{examined}"));
+        assert_eq!(page["searched"]["to"], format!("0-{examined}"));
+    }
+}
+
+#[tokio::test]
+async fn the_tail_takes_an_expression() {
+    let gateway = Gateway::start().await;
+    filled(&gateway).await;
+    let expression = escaped("has(event.data.text) && event.data.text.startsWith('marimba')");
+    let url = gateway.url(&format!("/api/v1/events/tail?after=0-0&filter={expression}"));
+    let mut body = crate::http_client().build().unwrap().get(url).send().await.unwrap().bytes_stream();
+    let mut text = String::new();
+    while !text.contains("event: ") {
+        let chunk = in_time("the event comes", body.next()).await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(text.contains("id: 0-10\nevent: chat.message.posted\n"), "{text}");
+    assert_eq!(text.matches("event: ").count(), 1, "{text}");
+}

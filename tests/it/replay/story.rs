@@ -160,6 +160,16 @@ async fn play(footing: Footing) {
     assert_eq!(code, 0, "{out} {err}");
     assert_eq!(footing.ports.counters.versions("tally").await.unwrap(), [3]);
     all_answer(&town, "bands", TWICE, BALLOTS).await;
+
+    // Operators are told of the view that is read, not of the first.
+    for what in ["list", "lag"] {
+        let (code, out, err) = footing.run(&["projections", what, "-o", "json"]).await;
+        assert_eq!(code, 0, "{out} {err}");
+        let told: Value = serde_json::from_str(&out).unwrap();
+        let tally = told.as_array().unwrap().iter().find(|view| view["name"] == "tally").unwrap();
+        assert_eq!(tally["version"], 3, "{out}");
+        assert!(tally["watermark"] != "0-0", "{out}");
+    }
     stop.cancel();
 }
 

@@ -29,6 +29,14 @@ export const en = {
   search: 'Search the record',
   searchPlaceholder: 'type:poll.ballot.cast actor:ana "free text" …',
   find: 'Search',
+  expert: 'Expression',
+  filter: 'Expression that must hold',
+  filterPlaceholder: 'event.data.choices.size() > 1 && !event.actor.startsWith("bot-")',
+  filterHint:
+    'In CEL, asked of one event after the other. Histogram and facets count what the search finds without it.',
+  filterExamined: (asked: number) => `Asked of ${events(asked)} so far …`,
+  filterFailed: (failed: number, reason: string) =>
+    `The expression was neither true nor false for ${events(failed)}: ${reason}`,
   queryWrong: 'The search cannot be read:',
   range: 'Time',
   ranges: {
@@ -184,7 +192,7 @@ export const en = {
   queryLanguage: 'Search language',
   queryLanguageText: 'Words stand side by side and all must hold. A minus before a word leaves out what it finds.',
   examples: {
-    '"hello world"': 'text with these words in this order',
+    '"hello world"': 'text with these words',
     'type:poll.ballot.cast': 'ballots; chat.* is all of chat',
     'room:lobby  poll:bands': 'about one room, one poll',
     'actor:ana  -actor:eva': 'by Ana, not by Eva',

@@ -32,6 +32,14 @@ export const es: Words = {
   search: 'Buscar en las actas',
   searchPlaceholder: 'type:poll.ballot.cast actor:ana "texto libre" …',
   find: 'Buscar',
+  expert: 'Expresión',
+  filter: 'Expresión que debe cumplirse',
+  filterPlaceholder: 'event.data.choices.size() > 1 && !event.actor.startsWith("bot-")',
+  filterHint:
+    'En CEL, se pregunta evento por evento. El histograma y las facetas cuentan lo que la búsqueda halla sin ella.',
+  filterExamined: (asked: number) => `Preguntada hasta ahora en ${eventos(asked)} …`,
+  filterFailed: (failed: number, reason: string) =>
+    `La expresión no fue ni cierta ni falsa en ${eventos(failed)}: ${reason}`,
   queryWrong: 'La búsqueda no se entiende:',
   range: 'Tiempo',
   ranges: {
@@ -185,7 +193,7 @@ export const es: Words = {
   queryLanguageText:
     'Las palabras van una junto a otra y deben cumplirse todas. Un menos delante excluye lo que la palabra encuentra.',
   examples: {
-    '"hola mundo"': 'texto con estas palabras en este orden',
+    '"hola mundo"': 'texto con estas palabras',
     'type:poll.ballot.cast': 'votos; chat.* es toda la conversación',
     'room:lobby  poll:bands': 'sobre una sala, sobre una encuesta',
     'actor:ana  -actor:eva': 'de Ana, no de Eva',

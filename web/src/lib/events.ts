@@ -28,6 +28,8 @@ export interface EventsPage {
   next?: string;
   cut_short: boolean;
   searched?: Searched;
+  /** Of how many events an expression was asked; for how many it was neither true nor false, and why. */
+  filter?: { examined: number; failed: number; reason?: string };
 }
 
 export interface Hits {

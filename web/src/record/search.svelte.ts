@@ -6,8 +6,8 @@ import { EventPages, PAGE_EVENTS } from './pages.ts';
 import { resolve } from './ranges.ts';
 import type { View } from './view.ts';
 
-/** What is asked for: words and a time. */
-export type Wish = Pick<View, 'query' | 'from' | 'to'>;
+/** What is asked for: words, an expression, and a time. */
+export type Wish = Pick<View, 'query' | 'filter' | 'from' | 'to'>;
 
 /**
  * What a search found: the list, the histogram, the facets. The three are asked for at once and come as they come; what an
@@ -23,7 +23,11 @@ export class Search {
   uncounted = $state.raw<Problem>();
   /** The list stopped at a bound of time. */
   cutShort = $state(false);
-  /** What was searched for, as parameters. */
+  /** Of how many events the expression was asked for the page that is being read. */
+  examined = $state(0);
+  /** For how many of them it was neither true nor false, and why. */
+  failed = $state.raw<{ events: number; reason: string }>();
+  /** What was searched for, as parameters, but for the expression: counts know none. */
   params = $state.raw<Params>({});
   /** Counts what happens to the list: who shows rows reads it. */
   revision = $state(0);
@@ -33,7 +37,7 @@ export class Search {
   /** Where the record stood when the list was read: what comes later is news. */
   head = '0-0';
 
-  #wish: Wish = { query: '', from: '', to: '' };
+  #wish: Wish = { query: '', filter: '', from: '', to: '' };
   #given = new AbortController();
   #pages = new EventPages();
   #reading = false;
@@ -64,6 +68,7 @@ export class Search {
     const { signal } = this.#given;
     this.#wish = wish;
     this.phase = 'searching';
+    this.failed = undefined;
     try {
       const bounds = { query: wish.query, ...times(wish) };
       const pages = new EventPages();
@@ -140,17 +145,40 @@ export class Search {
     bounds: Params,
     signal: AbortSignal,
   ): Promise<void> {
-    const { end, cursor } = wanted;
-    const params: Params = { ...bounds, order: end, limit: PAGE_EVENTS };
-    if (cursor !== undefined) params[end === 'newest' ? 'before' : 'after'] = cursor;
-    const page = await get<EventsPage>('api/v1/events', { params, signal });
-    signal.throwIfAborted();
-    pages.put(wanted, page.events, page.next, this.#rowOnScreen);
-    if (end === 'newest' && wanted.index === 0) {
-      this.cutShort = false;
-      this.head = page.searched?.to ?? page.events[0]?.position ?? this.head;
+    const { end } = wanted;
+    const filter = this.#wish.filter || undefined;
+    const events: RecordedEvent[] = [];
+    let { cursor } = wanted;
+    let head: string | undefined;
+    this.examined = 0;
+    for (;;) {
+      const params: Params = { ...bounds, filter, order: end, limit: PAGE_EVENTS - events.length };
+      if (cursor !== undefined) params[end === 'newest' ? 'before' : 'after'] = cursor;
+      const page = await get<EventsPage>('api/v1/events', { params, signal });
+      signal.throwIfAborted();
+      events.push(...page.events);
+      head ??= page.searched?.to ?? page.events[0]?.position;
+      cursor = page.next;
+      this.#tell(page);
+      // An expression is asked of so many events at a time: it goes on from there until the page is full.
+      if (filter !== undefined && page.cut_short && cursor !== undefined && events.length < PAGE_EVENTS) continue;
+      pages.put(wanted, events, cursor, this.#rowOnScreen);
+      if (end === 'newest' && wanted.index === 0) {
+        this.cutShort = false;
+        this.head = head ?? this.head;
+      }
+      if (page.cut_short && filter === undefined) this.cutShort = true;
+      return;
     }
-    if (page.cut_short) this.cutShort = true;
+  }
+
+  #tell({ filter }: EventsPage): void {
+    if (filter === undefined) return;
+    this.examined += filter.examined;
+    if (filter.failed > 0) {
+      const reason = this.failed?.reason ?? filter.reason ?? '';
+      this.failed = { events: (this.failed?.events ?? 0) + filter.failed, reason };
+    }
   }
 
   async #count(bounds: Params, pages: EventPages | undefined, signal: AbortSignal): Promise<void> {
@@ -167,7 +195,7 @@ export class Search {
     // The list is worth showing without them; what is in their way stands in their place.
     const failed = [counted, narrowed].find((outcome) => outcome.status === 'rejected')?.reason;
     this.uncounted = failed instanceof Problem ? failed : undefined;
-    if (pages !== undefined && this.hits !== undefined && (this.hits.searched?.complete ?? true)) {
+    if (pages !== undefined && this.#wish.filter === '' && this.hits !== undefined && (this.hits.searched?.complete ?? true)) {
       pages.expect(this.hits.total);
     }
     this.revision += 1;

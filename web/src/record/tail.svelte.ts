@@ -39,11 +39,11 @@ export class Tail {
   }
 
   /** Listens from a position on. */
-  start(query: string, after: string): void {
+  start(query: string, filter: string, after: string): void {
     this.stop();
     this.#given = new AbortController();
     this.#position = after;
-    void this.#follow(query, this.#given.signal);
+    void this.#follow(query, filter || undefined, this.#given.signal);
   }
 
   /** Listens no more, and forgets what came. */
@@ -65,11 +65,11 @@ export class Tail {
     this.waiting = 0;
   }
 
-  async #follow(query: string, signal: AbortSignal): Promise<void> {
+  async #follow(query: string, filter: string | undefined, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         await listen('api/v1/events/tail', {
-          params: { query, after: this.#position, rate: RATE },
+          params: { query, filter, after: this.#position, rate: RATE },
           signal,
           opened: () => (this.problem = undefined),
           frames: (frames) => this.#take(frames),

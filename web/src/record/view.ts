@@ -3,6 +3,8 @@ import { DEFAULT_FROM, isBound, resolve } from './ranges.ts';
 /** Everything that the Record page shows is decided by this, and all of it is in the address. */
 export interface View {
   query: string;
+  /** An expression that must hold besides. */
+  filter: string;
   /** `-24h`, `all`, or a moment. */
   from: string;
   /** Empty for the present, or a moment. */
@@ -33,6 +35,7 @@ export function read(search: string): View {
   const columns = COLUMNS.filter((column) => text('columns').split(',').includes(column));
   return {
     query: text('query'),
+    filter: text('filter'),
     from: isBound(from) ? from : DEFAULT_FROM,
     to: to !== 'all' && isBound(to) ? to : '',
     event: /^\d+-\d+$/.test(text('event')) ? text('event') : '',
@@ -50,6 +53,7 @@ export function write(view: View): string {
     if (value !== usual) params.set(name, value);
   };
   put('query', view.query, '');
+  put('filter', view.filter, '');
   put('from', view.from, DEFAULT_FROM);
   put('to', view.to, '');
   put('event', view.event, '');

@@ -1,12 +1,14 @@
 //! `cabildo parked list`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use cabildo_events::{Aggregate, Position, Timestamp};
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
-use super::{of_all, waits};
+use super::of_all;
+use crate::commands::events::open;
 use crate::commands::replay::projection;
-use crate::connect::promptly;
 use crate::exit::Exit;
 use crate::output::{self, Form};
 use crate::settings::{JournalOptions, Settings};
@@ -43,22 +45,33 @@ struct Line<'a> {
 /// Lists it.
 pub(crate) async fn run(settings: &Settings, list: &List) -> anyhow::Result<Exit> {
     let only = list.projection.as_deref().map(projection).transpose()?;
-    let address = settings.journal(&list.journal)?;
-    let journal = promptly(&address, cabildo_storage::open_journal_read_only(address.expose())).await?;
+    let journal = open(settings, &list.journal).await?;
     let found = of_all(&*journal, only).await?;
     let mut lines = Vec::new();
     for (view, parked) in &found {
-        for one in parked.iter().filter(|one| list.all || !waits(one, parked)) {
-            let behind = |other: &&cabildo_storage::Parked| {
-                one.aggregate.is_some() && other.aggregate == one.aggregate && other.position > one.position
-            };
+        // The first of an aggregate stands for itself; those behind it only wait.
+        let mut behind: BTreeMap<&Aggregate, usize> = BTreeMap::new();
+        for aggregate in parked.iter().filter_map(|one| one.aggregate.as_ref()) {
+            *behind.entry(aggregate).or_default() += 1;
+        }
+        let mut seen = BTreeSet::new();
+        for one in parked {
+            let waiting = one.aggregate.as_ref().and_then(|aggregate| behind.get_mut(aggregate));
+            let waiting = waiting.map_or(0, |left| {
+                *left -= 1;
+                *left
+            });
+            let is_first = one.aggregate.as_ref().is_none_or(|aggregate| seen.insert(aggregate));
+            if !is_first && !list.all {
+                continue;
+            }
             lines.push(Line {
                 projection: view.name,
                 version: view.version,
                 position: one.position,
                 aggregate: one.aggregate.as_ref(),
                 parked: one.parked,
-                waiting: parked.iter().filter(behind).count(),
+                waiting,
                 reason: &one.reason,
             });
         }

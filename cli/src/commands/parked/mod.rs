@@ -38,12 +38,6 @@ pub(super) async fn of_all(
     Ok(found)
 }
 
-/// The first parked event of an aggregate stands for itself; those behind it only wait.
-pub(super) fn waits(one: &Parked, all: &[Parked]) -> bool {
-    let earlier = |other: &Parked| other.aggregate == one.aggregate && other.position < one.position;
-    one.aggregate.is_some() && all.iter().any(earlier)
-}
-
 /// Why there is nothing parked at a position.
 pub(super) fn not_parked(projection: &str, position: Position) -> anyhow::Error {
     anyhow::anyhow!("{position} is not parked by {projection}: see `cabildo parked list {projection}`")

@@ -5,8 +5,8 @@ use cabildo_events::{Position, wire};
 use serde_json::{Value, json};
 
 use super::{not_parked, of_all};
+use crate::commands::events::open;
 use crate::commands::replay::projection;
-use crate::connect::promptly;
 use crate::exit::Exit;
 use crate::output::{self, Form};
 use crate::settings::{JournalOptions, Settings};
@@ -28,8 +28,7 @@ pub(crate) struct Show {
 /// Shows it.
 pub(crate) async fn run(settings: &Settings, show: &Show) -> anyhow::Result<Exit> {
     let id = projection(&show.projection)?;
-    let address = settings.journal(&show.journal)?;
-    let journal = promptly(&address, cabildo_storage::open_journal_read_only(address.expose())).await?;
+    let journal = open(settings, &show.journal).await?;
     let found = of_all(&*journal, Some(id)).await?;
     let one = found.iter().flat_map(|(_, parked)| parked).find(|one| one.position == show.position);
     let one = one.ok_or_else(|| not_parked(id.name, show.position))?;

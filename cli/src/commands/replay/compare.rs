@@ -78,7 +78,7 @@ pub(super) async fn run(
     };
     let mut found = Found { limit: replay.limit, ..Found::default() };
     let compared = async {
-        match shop.opened.keeps_counters(view) {
+        match view.keeps_counters() {
             true => lanes(&*shop.opened.counters, view, live, reach, &mut found).await,
             false => lanes(&*shop.opened.documents, view, live, reach, &mut found).await,
         }

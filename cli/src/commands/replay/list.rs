@@ -36,10 +36,7 @@ struct Listed {
 pub(super) async fn run(settings: &Settings, replay: &Replay, first: ProjectionId) -> anyhow::Result<Exit> {
     let opened = open_read_only(&settings.places(&replay.places)?).await?;
     let decided = Views::read(&*opened.journal).await?.of(first.name);
-    let in_sink = match opened.keeps_counters(first) {
-        true => opened.counters.versions(first.name).await?,
-        false => opened.documents.versions(first.name).await?,
-    };
+    let in_sink = opened.versions_in_sink(first).await?;
     let known = decided.views().iter().map(|(version, view)| (*version, Some(*view)));
     let left_over = in_sink.into_iter().filter(|version| !decided.views().contains_key(version));
     let mut views: Vec<(u32, Option<View>)> = known.chain(left_over.map(|version| (version, None))).collect();
@@ -48,10 +45,7 @@ pub(super) async fn run(settings: &Settings, replay: &Replay, first: ProjectionI
     let mut listed = Vec::new();
     for (version, about) in views {
         let view = ProjectionId { version, ..first };
-        let stands = match opened.keeps_counters(view) {
-            true => opened.counters.watermarks(view).await?,
-            false => opened.documents.watermarks(view).await?,
-        };
+        let stands = opened.watermarks(view).await?;
         let heads = opened.journal.lane_heads().await?;
         let head = heads.0.iter().copied().max().unwrap_or(0);
         let watermark = applied_up_to(&stands, &heads);

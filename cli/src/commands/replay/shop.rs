@@ -54,23 +54,17 @@ impl Shop {
     }
 
     pub(super) async fn watermarks(&self, view: ProjectionId) -> Result<Watermarks, SinkError> {
-        match self.opened.keeps_counters(view) {
-            true => self.opened.counters.watermarks(view).await,
-            false => self.opened.documents.watermarks(view).await,
-        }
+        self.opened.watermarks(view).await
     }
 
     /// The versions that the sink has rows of, whatever is on record.
     pub(super) async fn versions_in_sink(&self) -> Result<Vec<u32>, SinkError> {
-        match self.opened.keeps_counters(self.first) {
-            true => self.opened.counters.versions(self.first.name).await,
-            false => self.opened.documents.versions(self.first.name).await,
-        }
+        self.opened.versions_in_sink(self.first).await
     }
 
     /// Removes the rows of a view, and what is parked of it.
     pub(super) async fn remove(&self, view: ProjectionId) -> anyhow::Result<()> {
-        match self.opened.keeps_counters(view) {
+        match view.keeps_counters() {
             true => self.opened.counters.drop_view(view).await?,
             false => self.opened.documents.drop_view(view).await?,
         }

@@ -1,11 +1,10 @@
 //! An exported file, by itself: each line is an event that its link vouches for.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
 
-use cabildo_events::wire::{ChainHead, Chains, Exported, exported};
+use cabildo_events::wire::{ChainHead, Chains, Exported, Manifest, exported};
 use cabildo_events::{Lane, Position};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,13 +18,6 @@ use crate::output::{self, Form};
 #[derive(Debug, Deserialize)]
 struct LastLine {
     manifest: Manifest,
-}
-
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    events: u64,
-    sha256: String,
-    lanes: BTreeMap<String, ChainHead>,
 }
 
 /// The lines of a file, packed or not, each bounded.
@@ -104,7 +96,8 @@ fn check(lines: impl Iterator<Item = io::Result<Vec<u8>>>) -> anyhow::Result<Che
         };
         if let Ok(LastLine { manifest }) = serde_json::from_str(&text) {
             checked.manifest = true;
-            let content = format!("{:x}", HexOf(&content.clone().finalize()));
+            let digest = content.clone().finalize();
+            let content: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             ends(&manifest, &content, &chains, &broken, line, &mut checked);
             continue;
         }
@@ -137,15 +130,6 @@ fn check(lines: impl Iterator<Item = io::Result<Vec<u8>>>) -> anyhow::Result<Che
         }
     }
     Ok(checked)
-}
-
-/// Bytes in hexadecimal digits.
-struct HexOf<'a>(&'a [u8]);
-
-impl fmt::LowerHex for HexOf<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 /// Whether the last line says what stands before it.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{Verify, file};
-use crate::connect::promptly;
+use crate::connect::open_read_only;
 use crate::exit::{Exit, Usage};
 use crate::output::{self, Form};
 use crate::settings::Settings;
@@ -45,11 +45,7 @@ const ANCHOR: &str = "anchor";
 /// Checks the journal.
 pub(super) async fn run(settings: &Settings, options: &Verify, stop: CancellationToken) -> anyhow::Result<Exit> {
     let places = settings.places(&options.places.places())?;
-    let journal = promptly(&places.journal, cabildo_storage::open_journal_read_only(places.journal.expose())).await?;
-    let counters = promptly(&places.counters, cabildo_storage::open_counters_read_only(places.counters.expose()));
-    let documents = cabildo_storage::open_documents_read_only(places.documents.expose());
-    let (counters, documents) = (counters.await?, promptly(&places.documents, documents).await?);
-    let ports = cabildo_consumers::Ports { journal, counters, documents };
+    let ports = open_read_only(&places).await?.into_consumer_ports();
     let version = Views::read(&*ports.journal).await?.of(record::ID.name).live();
     let record = ProjectionId { version, ..record::ID };
 

@@ -13,10 +13,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Verify;
-use crate::connect::promptly;
+use crate::connect::open_read_only;
 use crate::exit::Exit;
 use crate::output::{self, Form};
-use crate::settings::{Places, Settings};
+use crate::settings::Settings;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -43,15 +43,6 @@ struct Summary {
     seconds: f64,
 }
 
-async fn open(places: &Places) -> anyhow::Result<cabildo_consumers::Ports> {
-    let journal = promptly(&places.journal, cabildo_storage::open_journal_read_only(places.journal.expose())).await?;
-    let counters = cabildo_storage::open_counters_read_only(places.counters.expose());
-    let counters = promptly(&places.counters, counters).await?;
-    let documents = cabildo_storage::open_documents_read_only(places.documents.expose());
-    let documents = promptly(&places.documents, documents).await?;
-    Ok(cabildo_consumers::Ports { journal, counters, documents })
-}
-
 /// Checks one projection after the other.
 pub(super) async fn run(
     settings: &Settings,
@@ -60,7 +51,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> anyhow::Result<Exit> {
     let places = options.places.places();
-    let ports = open(&settings.places(&places)?).await?;
+    let ports = open_read_only(&settings.places(&places)?).await?.into_consumer_ports();
     let lanes = match options.sample {
         Some(percent) => {
             let seed = options.seed.unwrap_or_else(|| jiff::Timestamp::now().as_microsecond().unsigned_abs());
