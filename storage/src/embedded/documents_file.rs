@@ -1,11 +1,11 @@
 //! Documents as a SQLite file: synchronous code over one connection. Each collection of each version is a table of its
 //! own, with a full-text index beside it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use cabildo_events::{Aggregate, EventId, Lane, Position, Timestamp};
 use cabildo_projections::{Document, DocumentChange, DocumentKey, Ids, ProjectionId, record};
-use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::database::{Layout, in_memory};
@@ -71,6 +71,7 @@ impl DocumentsFile {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut made = Vec::new();
         let mut answers = Vec::with_capacity(batches.len());
+        let mut appended: BTreeMap<String, Vec<&Document>> = BTreeMap::new();
         for batch in batches {
             let table_of = |change: &DocumentChange| table(batch.projection, change.key().collection);
             for table in batch.changes.iter().map(table_of).collect::<HashSet<_>>() {
@@ -79,7 +80,10 @@ impl DocumentsFile {
                     made.push(table);
                 }
             }
-            answers.push(apply_one(&transaction, batch)?);
+            answers.push(apply_one(&transaction, batch, &mut appended)?);
+        }
+        for (table, documents) in &mut appended {
+            append_all(&transaction, table, documents)?;
         }
         transaction.commit()?;
         self.made.extend(made);
@@ -213,7 +217,22 @@ fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<String>> {
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-fn apply_one(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusqlite::Result<Applied> {
+/// Applies one batch. What is only appended is left to the caller, table by table: the changes of all lanes together are in the
+/// order of the journal again.
+fn apply_one<'b>(
+    connection: &Connection,
+    batch: &'b LaneBatch<DocumentChange>,
+    appended: &mut BTreeMap<String, Vec<&'b Document>>,
+) -> rusqlite::Result<Applied> {
+    if let Some(documents) = only_appends(batch) {
+        let applied = advance(connection, batch.projection, batch.lane, batch.prev, batch.next)?;
+        if applied == Applied::Done {
+            for document in documents {
+                appended.entry(table(batch.projection, document.key.collection)).or_default().push(document);
+            }
+        }
+        return Ok(applied);
+    }
     // A batch that turns out to be stale halfway leaves nothing behind.
     connection.prepare_cached("SAVEPOINT batch")?.execute([])?;
     let applied = match advance(connection, batch.projection, batch.lane, batch.prev, batch.next)? {
@@ -225,6 +244,29 @@ fn apply_one(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
     }
     connection.prepare_cached("RELEASE batch")?.execute([])?;
     Ok(applied)
+}
+
+/// The documents of a batch that only appends.
+fn only_appends(batch: &LaneBatch<DocumentChange>) -> Option<Vec<&Document>> {
+    let appended = |change| match change {
+        DocumentChange::Append(document) => Some(document),
+        _ => None,
+    };
+    batch.changes.iter().map(appended).collect()
+}
+
+/// Inserts documents in the order of the journal. In any other, rows would go into the middle of full pages, and the full-text
+/// index would begin a segment whenever it is told of a row before the last one.
+fn append_all(connection: &Connection, table: &str, documents: &mut [&Document]) -> rusqlite::Result<()> {
+    documents.sort_unstable_by_key(|document| document.created);
+    let mut row = connection.prepare_cached(&insert_row(table))?;
+    let mut text = connection.prepare_cached(&insert_text(table))?;
+    for document in documents {
+        if insert_with(&mut row, document)? {
+            text.execute(params![document.created.seq, document.text])?;
+        }
+    }
+    Ok(())
 }
 
 fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusqlite::Result<Applied> {
@@ -246,34 +288,46 @@ fn write_all(connection: &Connection, batch: &LaneBatch<DocumentChange>) -> rusq
     Ok(Applied::Done)
 }
 
+fn insert_row(table: &str) -> String {
+    format!(
+        "INSERT INTO {table} (created, id, folded, lane, aggregate, kind, actor, event, correlation,
+                              causation, time, text, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    )
+}
+
+fn insert_text(table: &str) -> String {
+    format!("INSERT INTO {table}_text (rowid, text) VALUES (?, ?)")
+}
+
+/// Inserts a row, unless it is there.
+fn insert_with(statement: &mut Statement<'_>, document: &Document) -> rusqlite::Result<bool> {
+    let written = statement.execute(params![
+        document.created.seq,
+        document.key.id,
+        document.folded.seq,
+        document.lane.number(),
+        document.aggregate,
+        document.kind,
+        document.actor,
+        document.ids.event.map(|id| id.0),
+        document.ids.correlation.map(|id| id.0),
+        document.ids.causation.map(|id| id.0),
+        document.time.micros(),
+        document.text,
+        document.body,
+    ])?;
+    Ok(written == 1)
+}
+
 fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite::Result<bool> {
-    let written = connection
-        .prepare_cached(&format!(
-            "INSERT INTO {table} (created, id, folded, lane, aggregate, kind, actor, event, correlation,
-                                  causation, time, text, body)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        ))?
-        .execute(params![
-            document.created.seq,
-            document.key.id,
-            document.folded.seq,
-            document.lane.number(),
-            document.aggregate,
-            document.kind,
-            document.actor,
-            document.ids.event.map(|id| id.0),
-            document.ids.correlation.map(|id| id.0),
-            document.ids.causation.map(|id| id.0),
-            document.time.micros(),
-            document.text,
-            document.body,
-        ])?;
-    if written == 1 {
+    let written = insert_with(&mut *connection.prepare_cached(&insert_row(table))?, document)?;
+    if written {
         connection
-            .prepare_cached(&format!("INSERT INTO {table}_text (rowid, text) VALUES (?, ?)"))?
+            .prepare_cached(&insert_text(table))?
             .execute(params![document.created.seq, document.text])?;
     }
-    Ok(written == 1)
+    Ok(written)
 }
 
 fn replace(connection: &Connection, table: &str, document: &Document, from: Position) -> rusqlite::Result<bool> {
