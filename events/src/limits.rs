@@ -110,10 +110,10 @@ pub const HITS_BUCKETS_AUTO: i64 = 120;
 pub const HITS_VALUES_MAX: usize = 12;
 /// Most values of one facet; more asked for is 422.
 pub const FACET_VALUES_MAX: usize = 1_000;
-/// Most events that a gateway keeps in its index of the record, the newest ones, at some 25 bytes each and every name once; older
+/// Most events that a gateway keeps in its index of the record, the newest ones, at some 70 bytes each and every name and word once; older
 /// ones are searched in the view, and histograms and facets say how far back they go.
 pub const INDEX_EVENTS_MAX: usize = 4_194_304;
-/// Most names (of aggregates, actors, types) in that index; past it the older half of the events leaves it.
+/// Most names (of aggregates, actors, types) and words in that index; past it the older half of the events leaves it.
 pub const INDEX_NAMES_MAX: usize = 4_194_304;
 /// Events that the index takes in at a time, so many positions of the journal.
 pub const INDEX_CHUNK_EVENTS: u64 = 65_536;
@@ -121,7 +121,8 @@ pub const INDEX_CHUNK_EVENTS: u64 = 65_536;
 pub const INDEX_WAIT_MS: u64 = 1_500;
 /// How long an index is kept that nobody asks, in milliseconds.
 pub const INDEX_IDLE_MS: u64 = 900_000;
-/// Most events holding a text that a search takes from the view, the newest ones; the answer says how far back they go.
+/// Most events of a correlation or a causation that a search takes from the view, the newest ones; the answer says how far back
+/// they go.
 pub const MATCHES_MAX: usize = 100_000;
 /// Most events shown on either side of one; more asked for is 422.
 pub const CONTEXT_EVENTS_MAX: usize = 100;
@@ -139,7 +140,7 @@ pub const FILTER_MS: u64 = 2_000;
 pub const FILTERS_AT_ONCE_MAX: usize = 2;
 /// Events read at once from the journal for a page.
 pub const EVENTS_READ_AT_ONCE: usize = 32;
-/// Most words of one event that MongoDB is told to find it by; further ones do not find it there.
+/// Most words of one event that it is found by in the index and in MongoDB; further ones do not find it there.
 pub const DOCUMENT_WORDS_MAX: usize = 4_000;
 /// Most events a second that a live tail may be bound to; more asked for is 422.
 pub const TAIL_RATE_MAX: u32 = 10_000;

@@ -1,5 +1,7 @@
 //! What a search asks of an event, as values: every adapter turns them into its own language.
 
+use std::borrow::Cow;
+
 use cabildo_events::{Aggregate, EventId, Lane, Position, Timestamp};
 
 /// Which kinds of documents.
@@ -113,6 +115,14 @@ impl Clause {
     pub fn not(condition: Condition) -> Self {
         Self { negated: true, any: vec![condition] }
     }
+}
+
+/// The words of a text as they are compared: in lower case.
+pub fn lower_words(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    words(text).map(|word| {
+        let is_lower = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if is_lower { Cow::Borrowed(word) } else { Cow::Owned(word.to_lowercase()) }
+    })
 }
 
 /// The words of a text, as searches know them: runs of letters and digits.

@@ -26,7 +26,7 @@ mod sink;
 pub mod trace;
 mod views;
 
-pub use clause::{Clause, Compare, Condition, KindPattern, words};
+pub use clause::{Clause, Compare, Condition, KindPattern, lower_words, words};
 pub use commands::{Circumstances, CommandError, Commands, Receipt};
 pub use connect::{
     OpenError, open_counters, open_counters_read_only, open_counters_shared, open_documents, open_documents_read_only,

@@ -189,7 +189,10 @@ test('columns are chosen, and the address remembers', async ({ page, town: { cab
   await expect(rows(page).first()).toContainText(/0-\d+/);
 });
 
-test('an expression finds what no query can, and what is wrong with it is shown', async ({ page, town: { cabildo } }) => {
+test('an expression finds what no query can, and what is wrong with it is shown', async ({
+  page,
+  town: { cabildo },
+}) => {
   await page.goto(`${cabildo.url}/record?from=all`);
   await searched(page);
   await page.getByRole('button', { name: 'Expression' }).click();

@@ -1,7 +1,9 @@
 //! Looking through the columns.
 
+use std::borrow::Cow;
+
 use cabildo_events::Position;
-use cabildo_storage::{Clause, Compare, Condition, KindPattern, Order};
+use cabildo_storage::{Clause, Compare, Condition, KindPattern, Order, lower_words};
 
 use super::store::{Chunk, Columns, Field, NOBODY};
 
@@ -130,6 +132,8 @@ enum Among {
     Lane(u8),
     Time(Compare, i64),
     Position(Compare, Position),
+    /// All of these must hold.
+    Words(Vec<Beginnings>),
     Never,
 }
 
@@ -197,8 +201,39 @@ fn among(columns: &Columns, condition: &Condition) -> Among {
         Condition::Lane(lane) => Among::Lane(lane.number()),
         Condition::Time(compare, time) => Among::Time(*compare, time.micros()),
         Condition::Position(compare, position) => Among::Position(*compare, *position),
+        Condition::Text(text) => with_words(columns, text),
         // No column holds these: whoever asks has made sets of them.
-        Condition::Event(_) | Condition::Correlation(_) | Condition::Causation(_) | Condition::Text(_) => Among::Never,
+        Condition::Event(_) | Condition::Correlation(_) | Condition::Causation(_) => Among::Never,
+    }
+}
+
+/// Some words that are looked for, a bit each.
+struct Beginnings {
+    /// Of each word, by number, which of them begin it.
+    of: Vec<u8>,
+    all: u8,
+}
+
+fn with_words(columns: &Columns, text: &str) -> Among {
+    let mut wanted: Vec<_> = lower_words(text).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let some = |wanted: &[Cow<'_, str>]| {
+        let bit = |(wanted, bit): (&Cow<'_, str>, u8), word: &str| if word.starts_with(&**wanted) { bit } else { 0 };
+        let bits = || wanted.iter().zip((0..8).map(|place| 1_u8 << place));
+        let of = columns.names.words.all().map(|word| bits().fold(0, |found, each| found | bit(each, word))).collect();
+        Beginnings { of, all: bits().fold(0, |all, (_, bit)| all | bit) }
+    };
+    Among::Words(wanted.chunks(8).map(some).collect())
+}
+
+impl Beginnings {
+    fn hold(&self, chunk: &Chunk, row: usize) -> bool {
+        let mut found = 0;
+        chunk.words(row).iter().any(|word| {
+            found |= self.of.get(*word as usize).copied().unwrap_or(0);
+            found == self.all
+        })
     }
 }
 
@@ -211,6 +246,7 @@ impl Test {
             [Among::Aggregate(aggregate)] => keep(rows, negated, |row| chunk.aggregates.get(row) == Some(aggregate)),
             [Among::Actor(actor)] => keep(rows, negated, |row| chunk.actors.get(row) == Some(actor)),
             [Among::Kinds(kinds)] => keep(rows, negated, |row| holds(kinds, chunk.kinds.get(row))),
+            [Among::Words(words)] => keep(rows, negated, |row| words.iter().all(|some| some.hold(chunk, row))),
             [Among::Aggregates(some)] => keep(rows, negated, |row| holds(some, chunk.aggregates.get(row))),
             any => keep(rows, negated, |row| any.iter().any(|among| among.has(chunk, row))),
         }
@@ -228,6 +264,7 @@ impl Among {
             Self::Lane(lane) => chunk.lanes.get(row) == Some(lane),
             Self::Time(compare, bound) => chunk.times.get(row).is_some_and(|time| compare.holds(time, bound)),
             Self::Position(compare, bound) => compare.holds(&chunk.position(row), bound),
+            Self::Words(words) => words.iter().all(|some| some.hold(chunk, row)),
             Self::Never => false,
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
-use cabildo_events::limits::{INDEX_CHUNK_EVENTS, INDEX_EVENTS_MAX, INDEX_NAMES_MAX};
+use cabildo_events::limits::{DOCUMENT_WORDS_MAX, INDEX_CHUNK_EVENTS, INDEX_EVENTS_MAX, INDEX_NAMES_MAX};
 use cabildo_events::{Position, Recorded};
 use cabildo_projections::activity::UNREADABLE;
+use cabildo_projections::record;
+use cabildo_storage::lower_words;
 
 use super::names::Names;
 
@@ -56,6 +58,10 @@ pub(super) struct Chunk {
     pub(super) aggregates: Vec<u32>,
     pub(super) actors: Vec<u32>,
     pub(super) lanes: Vec<u8>,
+    /// The words of all texts, each once a text, text after text.
+    words: Vec<u32>,
+    /// Where each text's words end among them.
+    word_ends: Vec<u32>,
     /// Of the times, the first and the last.
     pub(super) span: (i64, i64),
 }
@@ -71,6 +77,8 @@ impl Chunk {
             aggregates: Vec::new(),
             actors: Vec::new(),
             lanes: Vec::new(),
+            words: Vec::new(),
+            word_ends: Vec::new(),
             span: (i64::MAX, i64::MIN),
         }
     }
@@ -97,6 +105,15 @@ impl Chunk {
         self.aggregates.shrink_to_fit();
         self.actors.shrink_to_fit();
         self.lanes.shrink_to_fit();
+        self.words.shrink_to_fit();
+        self.word_ends.shrink_to_fit();
+    }
+
+    /// The words of a row's text.
+    pub(super) fn words(&self, row: usize) -> &[u32] {
+        let end = |row: usize| self.word_ends.get(row).map_or(0, |end| *end as usize);
+        let begin = row.checked_sub(1).map_or(0, end);
+        self.words.get(begin..end(row)).unwrap_or_default()
     }
 }
 
@@ -107,13 +124,29 @@ pub(super) struct Dictionaries {
     pub(super) aggregates: Names,
     pub(super) actors: Names,
     pub(super) contexts: Names,
+    /// In lower case.
+    pub(super) words: Names,
     /// The context of each aggregate.
     pub(super) context_of: Vec<u32>,
 }
 
 impl Dictionaries {
     fn len(&self) -> usize {
-        self.kinds.len() + self.aggregates.len() + self.actors.len()
+        self.kinds.len() + self.aggregates.len() + self.actors.len() + self.words.len()
+    }
+
+    /// Numbers the words of a text, each once.
+    fn read(&mut self, text: &str, into: &mut Vec<u32>) {
+        let begin = into.len();
+        for word in lower_words(text) {
+            if into.len() - begin == DOCUMENT_WORDS_MAX {
+                break;
+            }
+            let number = self.words.number(&word);
+            if !into.iter().skip(begin).any(|known| *known == number) {
+                into.push(number);
+            }
+        }
     }
 
     fn aggregate(&mut self, name: &str) -> u32 {
@@ -150,6 +183,8 @@ fn push(chunk: &mut Chunk, names: &mut Dictionaries, event: &Recorded) {
     let actor = envelope.and_then(|envelope| envelope.actor.as_ref());
     chunk.actors.push(actor.map_or(NOBODY, |actor| names.actors.number(actor.as_str())));
     chunk.lanes.push(event.lane.number());
+    names.read(&record::text(event), &mut chunk.words);
+    chunk.word_ends.push(u32::try_from(chunk.words.len()).unwrap_or(u32::MAX));
     chunk.span = (chunk.span.0.min(time), chunk.span.1.max(time));
 }
 
@@ -249,6 +284,7 @@ impl Columns {
             chunk.kinds.iter_mut().for_each(|n| renamed(n, &old.kinds, &mut |name| names.kinds.number(name)));
             chunk.aggregates.iter_mut().for_each(|n| renamed(n, &old.aggregates, &mut |name| names.aggregate(name)));
             chunk.actors.iter_mut().for_each(|n| renamed(n, &old.actors, &mut |name| names.actors.number(name)));
+            chunk.words.iter_mut().for_each(|n| renamed(n, &old.words, &mut |word| names.words.number(word)));
         }
     }
 

@@ -12,24 +12,27 @@ use crate::query::matches;
 
 const KINDS: [&str; 4] = ["poll.opened", "poll.ballot.cast", "chat.message.posted", "chat.room.opened"];
 const AGGREGATES: [&str; 4] = ["poll/bands", "poll/b", "chat/lobby", "task/l"];
+const TEXTS: [&str; 5] = ["Marimba o rock", "ROCK, claro", "son y rock y Ñandú", "x1 x2 x3 x4 x5 x6 x7 x8 x9", ""];
 const ACTORS: [&str; 3] = ["ana", "luis", ""];
 
-fn event() -> impl Strategy<Value = (&'static str, &'static str, &'static str, i64, u64, bool)> {
+fn event() -> impl Strategy<Value = (&'static str, &'static str, &'static str, &'static str, i64, u64, bool)> {
     let unreadable = prop::bool::weighted(0.1);
-    (select(&KINDS[..]), select(&AGGREGATES[..]), select(&ACTORS[..]), 0..50_i64, 1..4_u64, unreadable)
+    let texts = select(&TEXTS[..]);
+    (select(&KINDS[..]), select(&AGGREGATES[..]), select(&ACTORS[..]), texts, 0..50_i64, 1..4_u64, unreadable)
 }
 
 /// Events at growing positions, with gaps.
 fn events() -> impl Strategy<Value = Vec<Recorded>> {
     prop::collection::vec(event(), 0..60).prop_map(|drawn| {
         let mut seq = 0;
-        let recorded = drawn.into_iter().map(|(kind, aggregate, actor, second, gap, unreadable)| {
+        let recorded = drawn.into_iter().map(|(kind, aggregate, actor, text, second, gap, unreadable)| {
             seq += gap;
             let aggregate: Aggregate = aggregate.parse().unwrap();
             let time = Timestamp::from_micros(second * 1_000_000);
             let id = EventId(uuid::Uuid::from_u128(u128::from(seq)));
             let mut envelope = Envelope::new(id, aggregate.clone(), time, &Event::PollClosed(PollClosed {}));
             envelope.kind = kind.into();
+            envelope.data = serde_json::to_vec(&serde_json::json!({ "text": text, "n": seq % 3 })).unwrap().into();
             envelope.actor = actor.to_owned().try_into().ok();
             let lane = aggregate.lane();
             let aggregate = (seq % 2 == 0).then_some(aggregate);
@@ -51,6 +54,17 @@ fn condition() -> impl Strategy<Value = Condition> {
         select(&AGGREGATES[..]).prop_map(|aggregate| Condition::Aggregate(aggregate.to_owned())),
         select(vec!["ana", "luis", "nobody"]).prop_map(|actor| Condition::Actor(actor.to_owned())),
         select(&AGGREGATES[..]).prop_map(|name| Condition::Lane(name.parse::<Aggregate>().unwrap().lane())),
+        select(vec![
+            "rock",
+            "ROCK cl",
+            "ñan so",
+            "marimba 2",
+            "x1 x2 x3 x4 x5 x6 x7 x8 x9",
+            "x9 x8 x7 x6 x5 x4 x3 x2 x1 0",
+            "!",
+            "rockero"
+        ])
+        .prop_map(|text| Condition::Text(text.to_owned())),
         (compare.clone(), 0..100_u64).prop_map(|(compare, seq)| Condition::Position(compare, Position::at(seq))),
         (compare, 0..50_i64)
             .prop_map(|(compare, second)| Condition::Time(compare, Timestamp::from_micros(second * 1_000_000))),

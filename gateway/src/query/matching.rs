@@ -1,9 +1,11 @@
 //! Whether an event is what a query asks for: the same answer as the view's, for events as they come.
 
+use std::borrow::Cow;
+
 use cabildo_events::Recorded;
 use cabildo_projections::activity::UNREADABLE;
 use cabildo_projections::record;
-use cabildo_storage::{Clause, Condition, words};
+use cabildo_storage::{Clause, Condition, lower_words};
 
 /// Whether all clauses hold.
 pub(crate) fn matches(clauses: &[Clause], event: &Recorded) -> bool {
@@ -27,16 +29,13 @@ fn holds(condition: &Condition, event: &Recorded, text: &mut Option<Vec<String>>
         Condition::Correlation(id) => envelope.is_some_and(|envelope| envelope.correlation == Some(*id)),
         Condition::Causation(id) => envelope.is_some_and(|envelope| envelope.causation == Some(*id)),
         Condition::Text(wanted) => {
-            let found = text.get_or_insert_with(|| lower(&record::text(event)));
-            lower(wanted).iter().all(|wanted| found.iter().any(|found| found.starts_with(wanted.as_str())))
+            let found =
+                text.get_or_insert_with(|| lower_words(&record::text(event)).map(Cow::into_owned).collect::<Vec<_>>());
+            lower_words(wanted).all(|wanted| found.iter().any(|found| found.starts_with(&*wanted)))
         }
         Condition::Position(compare, position) => compare.holds(&event.position, position),
         Condition::Time(compare, time) => {
             compare.holds(&envelope.map_or(event.recorded, |envelope| envelope.time), time)
         }
     }
-}
-
-fn lower(text: &str) -> Vec<String> {
-    words(text).map(str::to_lowercase).collect()
 }

@@ -34,12 +34,10 @@ pub(super) fn of_view(view: ProjectionId, clauses: Vec<Clause>, asked: (Option<P
 
 /// Whether a clause asks what no column holds.
 pub(super) fn is_special(clause: &Clause) -> bool {
-    clause.any.iter().any(|condition| {
-        matches!(
-            condition,
-            Condition::Event(_) | Condition::Correlation(_) | Condition::Causation(_) | Condition::Text(_)
-        )
-    })
+    clause
+        .any
+        .iter()
+        .any(|condition| matches!(condition, Condition::Event(_) | Condition::Correlation(_) | Condition::Causation(_)))
 }
 
 /// Whether a clause asks for no words at all, which every event has.

@@ -248,11 +248,11 @@ fn apply_one<'b>(
 
 /// The documents of a batch that only appends.
 fn only_appends(batch: &LaneBatch<DocumentChange>) -> Option<Vec<&Document>> {
-    let appended = |change| match change {
+    let documents = batch.changes.iter().map(|change| match change {
         DocumentChange::Append(document) => Some(document),
         _ => None,
-    };
-    batch.changes.iter().map(appended).collect()
+    });
+    documents.collect()
 }
 
 /// Inserts documents in the order of the journal. In any other, rows would go into the middle of full pages, and the full-text
@@ -323,9 +323,7 @@ fn insert_with(statement: &mut Statement<'_>, document: &Document) -> rusqlite::
 fn insert(connection: &Connection, table: &str, document: &Document) -> rusqlite::Result<bool> {
     let written = insert_with(&mut *connection.prepare_cached(&insert_row(table))?, document)?;
     if written {
-        connection
-            .prepare_cached(&insert_text(table))?
-            .execute(params![document.created.seq, document.text])?;
+        connection.prepare_cached(&insert_text(table))?.execute(params![document.created.seq, document.text])?;
     }
     Ok(written)
 }

@@ -37,9 +37,9 @@ export const es: Words = {
   filterPlaceholder: 'event.data.choices.size() > 1 && !event.actor.startsWith("bot-")',
   filterHint:
     'En CEL, se pregunta evento por evento. El histograma y las facetas cuentan lo que la búsqueda halla sin ella.',
-  filterExamined: (asked: number) => `Preguntada hasta ahora en ${eventos(asked)} …`,
+  filterExamined: (asked: number) => `Preguntada hasta ahora en ${events(asked)} …`,
   filterFailed: (failed: number, reason: string) =>
-    `La expresión no fue ni cierta ni falsa en ${eventos(failed)}: ${reason}`,
+    `La expresión no fue ni cierta ni falsa en ${events(failed)}: ${reason}`,
   queryWrong: 'La búsqueda no se entiende:',
   range: 'Tiempo',
   ranges: {

@@ -195,7 +195,12 @@ export class Search {
     // The list is worth showing without them; what is in their way stands in their place.
     const failed = [counted, narrowed].find((outcome) => outcome.status === 'rejected')?.reason;
     this.uncounted = failed instanceof Problem ? failed : undefined;
-    if (pages !== undefined && this.#wish.filter === '' && this.hits !== undefined && (this.hits.searched?.complete ?? true)) {
+    if (
+      pages !== undefined &&
+      this.#wish.filter === '' &&
+      this.hits !== undefined &&
+      (this.hits.searched?.complete ?? true)
+    ) {
       pages.expect(this.hits.total);
     }
     this.revision += 1;
