@@ -47,7 +47,7 @@ fn given_an_event_it_does_not_fit_when_it_is_asked_then_it_says_why() {
     for (text, reason) in [
         ("event.data.album == 'x'", "the event has no `album` there: ask has(…) before"),
         ("event.data.rank", "the expression gave a value of type int, not true or false"),
-        ("event.data.text < 3", "found no matching overload for '<' applied to '(string, int)'"),
+        ("event.data.text < 3", "found no matching overload for '_<_' applied to '(string, int)'"),
         ("event.data.rank / 0 == 1", "division by zero"),
         ("event.data.options[7] == 'a'", "the list is shorter than that"),
     ] {

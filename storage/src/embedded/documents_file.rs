@@ -169,7 +169,6 @@ fn make(connection: &Connection, table: &str) -> rusqlite::Result<()> {
         CREATE INDEX IF NOT EXISTS {table}_causation ON {table} (causation) WHERE causation IS NOT NULL;
         CREATE INDEX IF NOT EXISTS {table}_aggregate ON {table} (aggregate, created);
         CREATE INDEX IF NOT EXISTS {table}_lane ON {table} (lane, created);
-        CREATE INDEX IF NOT EXISTS {table}_kind ON {table} (kind, created);
         CREATE VIRTUAL TABLE IF NOT EXISTS {table}_text USING fts5(
             text, content = '', contentless_delete = 1, detail = 'none', tokenize = 'unicode61 remove_diacritics 0'
         );"
