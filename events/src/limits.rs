@@ -140,7 +140,7 @@ pub const FILTER_MS: u64 = 2_000;
 pub const FILTERS_AT_ONCE_MAX: usize = 2;
 /// Events read at once from the journal for a page.
 pub const EVENTS_READ_AT_ONCE: usize = 32;
-/// Most words of one event that it is found by in the index and in MongoDB; further ones do not find it there.
+/// Most words of one event that it is found by in the index of the record; further ones do not find it there.
 pub const DOCUMENT_WORDS_MAX: usize = 4_000;
 /// Most events a second that a live tail may be bound to; more asked for is 422.
 pub const TAIL_RATE_MAX: u32 = 10_000;

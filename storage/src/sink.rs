@@ -290,6 +290,6 @@ pub trait Documents: Sink<Key = DocumentKey, Row = Document, Change = DocumentCh
     async fn find(&self, query: &Query) -> Result<Found, SinkError>;
 
     /// Finds where documents are, without reading them: made for many, where [`find`](Self::find) is made for a page. A search
-    /// for words, an id, a correlation or a causation is served by an index.
+    /// for an id, a correlation or a causation is served by an index.
     async fn positions(&self, query: &Query) -> Result<Matches, SinkError>;
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cabildo_events::limits::{
-    EVENTS_READ_AT_ONCE, FILTER_EVENTS_MAX, FILTER_MS, INDEX_LIST_WAIT_MS, MATCHES_MAX, PAGE_ROWS_MAX,
+    EVENTS_READ_AT_ONCE, FILTER_EVENTS_MAX, FILTER_MS, INDEX_LIST_WAIT_MS, INDEX_WAIT_MS, MATCHES_MAX, PAGE_ROWS_MAX,
 };
 use cabildo_events::{Position, Recorded, wire};
 use cabildo_projections::record;
-use cabildo_storage::{Journal, Order, Query, ReadError};
+use cabildo_storage::{Condition, Journal, Order, Query, ReadError};
 use futures::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
@@ -112,7 +112,10 @@ async fn sifted(
 async fn candidates(gateway: &Arc<Gateway>, asked: &Asked, order: Order, limit: usize) -> Result<Page, Problem> {
     let held = gateway.index.get().await?;
     // A short journal is in memory in no time; a long one is searched in the view until then.
-    held.whole(Duration::from_millis(INDEX_LIST_WAIT_MS)).await;
+    let has_text = asked.clauses.iter().flat_map(|clause| &clause.any).any(|one| matches!(one, Condition::Text(_)));
+    // A view may have no index of words: what it would take to look through the texts is better spent on making ours.
+    let wait_ms = if has_text { INDEX_WAIT_MS } else { INDEX_LIST_WAIT_MS };
+    held.whole(Duration::from_millis(wait_ms)).await;
     match order {
         Order::Newest => newest(gateway, &held, asked, limit).await,
         Order::Oldest => oldest(gateway, &held, asked, limit).await,

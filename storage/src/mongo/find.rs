@@ -19,7 +19,7 @@ const TIME_IS_UP: i32 = 50;
 
 /// Finds documents; what takes too long is cut short, with what was found until then.
 ///
-/// Order, position, aggregate, kind, actor, time, ids and, in the event log, words are served by indexes.
+/// Order, position, aggregate, kind, actor, time and ids are served by indexes; words are looked for in one text after the other.
 pub(super) async fn find(database: &Database, query: &Query) -> Result<Found, SinkError> {
     let layout = Layout::of(query.projection, query.collection);
     let read = |found: &RawDocument| row::decode(layout, query.collection, found);
@@ -126,7 +126,6 @@ fn best_index(layout: Layout, clauses: &[Clause]) -> Option<&'static str> {
         (false, [Condition::Event(_)]) => Some((0, "event")),
         (false, [Condition::Causation(_)]) => Some((1, "causation")),
         (false, [Condition::Correlation(_)]) => Some((2, "correlation")),
-        (false, [Condition::Text(text)]) if words(text).next().is_some() => Some((3, "words")),
         _ => None,
     };
     clauses.iter().filter_map(leading).min().map(|(_, index)| index)
@@ -178,7 +177,7 @@ fn condition(layout: Layout, condition: &Condition) -> Filter {
         Condition::Correlation(id) => doc! { "correlation": uuid(*id) },
         Condition::Causation(id) => doc! { "causation": uuid(*id) },
         Condition::Text(text) => {
-            let words: Vec<_> = words(text).map(|word| has_word(layout, word)).collect();
+            let words: Vec<_> = words(text).map(has_word).collect();
             if words.is_empty() {
                 doc! {}
             } else {
@@ -221,13 +220,9 @@ fn begins(field: &str, prefix: &str) -> Filter {
     doc! { field: { "$gte": prefix, "$lt": format!("{prefix}\u{10FFFF}") } }
 }
 
-/// Where a word begins so. Words are of letters and digits: nothing in them means anything to a regular expression. An
-/// anchored one is a range of the index.
-fn has_word(layout: Layout, word: &str) -> Filter {
-    match layout {
-        Layout::Log => doc! { "words": { "$regex": format!("^{}", word.to_lowercase()) } },
-        Layout::Things => doc! { "text": { "$regex": format!(r"(?<![\p{{L}}\p{{N}}]){word}"), "$options": "i" } },
-    }
+/// Where a word begins so. Words are of letters and digits: nothing in them means anything to a regular expression.
+fn has_word(word: &str) -> Filter {
+    doc! { "text": { "$regex": format!(r"(?<![\p{{L}}\p{{N}}]){word}"), "$options": "i" } }
 }
 
 fn uuid(id: EventId) -> Bson {

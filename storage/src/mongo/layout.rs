@@ -56,7 +56,8 @@ impl Layout {
     /// Few, because each is written with every document:
     /// - the log: what happened to one aggregate, in one lane, of one kind, what one actor did, each in order, so that a page
     ///   is read without sorting (`actor` only where there is one); when, for the log viewer's time range; the
-    ///   ids, for causes and effects, only where there are any; and the words of its text.
+    ///   ids, for causes and effects, only where there are any. None for the words of its text: with a dozen keys an event it
+    ///   would cost more than all the others; the gateway has the words of the newest events in memory.
     /// - things: all in order; those of one aggregate in order: the messages of a room; and those of one lane.
     pub(super) fn indexes(self) -> Vec<IndexModel> {
         let index = |name: &str, keys: Document, only: Option<Document>| {
@@ -74,7 +75,6 @@ impl Layout {
                 index("event", doc! { "event": 1 }, only("event")),
                 index("correlation", doc! { "correlation": 1 }, only("correlation")),
                 index("causation", doc! { "causation": 1 }, only("causation")),
-                index("words", doc! { "words": 1, "_id": 1 }, None),
             ],
             Self::Things => vec![
                 index("created", doc! { "created": 1 }, None),

@@ -2,15 +2,14 @@
 
 use ::mongodb::bson::raw::{CStr, cstr};
 use ::mongodb::bson::spec::BinarySubtype;
-use ::mongodb::bson::{Binary, DateTime, RawArrayBuf, RawBsonRef, RawDocument, RawDocumentBuf};
-use cabildo_events::limits::DOCUMENT_WORDS_MAX;
+use ::mongodb::bson::{Binary, DateTime, RawBsonRef, RawDocument, RawDocumentBuf};
 use cabildo_events::{EventId, Lane, Timestamp};
 use cabildo_projections::{Document, DocumentKey, Ids};
 use uuid::Uuid;
 
 use super::layout::{self, Layout};
 use super::{body, unavailable};
-use crate::{SinkError, words};
+use crate::SinkError;
 
 const ID: &CStr = cstr!("_id");
 const EVENT: &CStr = cstr!("event");
@@ -51,9 +50,6 @@ pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentB
             row.append(name, Binary { subtype: BinarySubtype::Uuid, bytes: id.into_bytes().into() });
         }
     }
-    if layout == Layout::Log {
-        append_words(&mut row, &document.text);
-    }
     row.append(cstr!("time"), date(document.time));
     row.append(cstr!("micros"), document.time.micros());
     row.append(cstr!("text"), &*document.text);
@@ -62,19 +58,6 @@ pub(super) fn encode(layout: Layout, document: &Document) -> Result<RawDocumentB
         None => row.append(cstr!("json"), &*document.body),
     }
     Ok(row)
-}
-
-/// The words of a text in lower case, each once: what the index of words is made of.
-fn append_words(row: &mut RawDocumentBuf, text: &str) {
-    let mut found: Vec<String> = words(text).map(str::to_lowercase).collect();
-    found.sort_unstable();
-    found.dedup();
-    found.truncate(DOCUMENT_WORDS_MAX);
-    if !found.is_empty() {
-        let mut words = RawArrayBuf::new();
-        found.iter().for_each(|word| words.push(&**word));
-        row.append(cstr!("words"), words);
-    }
 }
 
 /// Reads a document back.
