@@ -27,7 +27,7 @@ async fn any_position_shows_what_the_ballots_until_then_add_up_to(stores: Stores
     let journal = gateway.stores.journal.clone();
     let polls = ["bands", "films"].map(|poll| Aggregate::poll(&poll.parse::<PollId>().unwrap()));
     let mut dice = StdRng::seed_from_u64(7);
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     for poll in &polls {
         journal.append(vec![append(poll, &opened, Some(0))]).await.remove(0).unwrap();
     }
