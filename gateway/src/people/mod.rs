@@ -147,12 +147,15 @@ impl People {
         Ok(read_state(&*self.journal, &Aggregate::person(name)).await?.0.person().clone())
     }
 
+    /// What concerns one person alone is known by no key that others could choose as well: a repeated key would pass for
+    /// having been granted, and let somebody in under another's name.
     async fn wish(
         &self,
         name: &PersonName,
         wish: identity::Command,
         at: Circumstances,
     ) -> Result<Receipt, CommandError> {
+        let at = Circumstances { idempotency_key: None, ..at };
         self.commands.execute(Command::Identity(name.clone(), wish), Facts::default(), at).await
     }
 

@@ -420,6 +420,20 @@ async fn a_name_is_its_owners_alone() {
 }
 
 #[tokio::test]
+async fn nobody_comes_in_under_anothers_name_with_anothers_key() {
+    let gateway = Gateway::unbraked().await;
+    let key = [("Idempotency-Key", "1")];
+    let register = async |password: &str| {
+        let body = Some(json!({"name": "Ana", "password": password}));
+        gateway.send("POST", "/api/v1/users", &key, body).await
+    };
+    let tries = join_all((0..8).map(|number| register(if number == 0 { PASSWORD } else { "otro caballo" }))).await;
+    assert_eq!(tries.iter().filter(|answer| answer.status == 201).count(), 1, "{tries:?}");
+    gateway.send("POST", "/api/v1/sessions/guest", &key, Some(json!({"name": "Ana"}))).await.expect(409);
+    assert_eq!(gateway.everything().await.len(), 1);
+}
+
+#[tokio::test]
 async fn what_somebody_made_they_and_moderators_may_change() {
     let gateway = Gateway::unbraked().await;
     gateway.open_room().await;

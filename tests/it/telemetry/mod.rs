@@ -2,6 +2,7 @@
 
 mod collector;
 mod metrics;
+mod secrets;
 mod traces;
 
 use std::path::{Path, PathBuf};
