@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Dashboards(commands::dashboards::Dashboards),
     #[command(subcommand)]
     Parked(commands::parked::ParkedCommand),
+    #[command(subcommand)]
+    Users(commands::users::Users),
     Doctor(commands::doctor::Doctor),
     Completions(commands::completions::Completions),
     /// Print the manual page

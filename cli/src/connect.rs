@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cabildo_events::limits::{ROLE_CONNECT_RETRY_MS, TOOL_CONNECT_MS};
 use cabildo_projections::ProjectionId;
-use cabildo_storage::{Counters, Documents, Journal, OpenError, SinkError, Watermarks};
+use cabildo_storage::{Counters, Credentials, Documents, Journal, OpenError, SinkError, Watermarks};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -116,6 +116,20 @@ pub(crate) async fn open_all(places: &Places) -> Result<Opened, OpenError> {
         cabildo_storage::open_documents(places.documents.expose()),
     )?;
     Ok(Opened { journal, counters, documents })
+}
+
+/// Opens the credentials for a role that lets people in. `None`: told to stop meanwhile.
+pub(crate) async fn credentials_for_role(
+    places: &Places,
+    stop: &CancellationToken,
+) -> anyhow::Result<Option<Arc<dyn Credentials>>> {
+    Ok(waited_for(|| cabildo_storage::open_credentials(places.documents.expose()), stop).await?)
+}
+
+/// Opens the credentials for a tool.
+pub(crate) async fn credentials_shared(places: &Places) -> anyhow::Result<Arc<dyn Credentials>> {
+    let documents = &places.documents;
+    promptly(documents, cabildo_storage::open_credentials_shared(documents.expose())).await
 }
 
 /// Opens all three for a role, all at once. `None`: told to stop meanwhile.

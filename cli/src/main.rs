@@ -109,6 +109,7 @@ async fn dispatch(
         Command::Parked(ParkedCommand::Discard(discard)) => {
             commands::parked::discard::run(settings, &discard, stop).await
         }
+        Command::Users(users) => commands::users::run(settings, &users).await,
         Command::Doctor(doctor) => commands::doctor::run(settings, &doctor).await,
         Command::Completions(_) | Command::Man => Ok(Exit::Ok),
     }

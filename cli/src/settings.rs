@@ -123,7 +123,8 @@ pub(crate) struct ListenOptions {
     /// Address to serve on; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, env = "CABILDO_LISTEN", value_name = "IP:PORT")]
     listen: Option<String>,
-    /// Allow an address that others can reach. Whoever reaches it may read and write everything
+    /// Allow an address that others can reach. What is sent there, passwords too, is not encrypted: put a proxy with TLS
+    /// before it. Whoever reaches it may read, talk and vote as a guest
     #[arg(
         long,
         env = "CABILDO_INSECURE_OPEN",
@@ -307,8 +308,8 @@ impl Settings {
         let open = options.insecure_open.or(self.file.insecure_open).unwrap_or(false);
         if !listen.ip().is_loopback() && !open {
             return Err(Usage(format!(
-                "{listen} can be reached by others, and whoever reaches it may read and write everything: listen on \
-                 127.0.0.1, or add --insecure-open if that is what you want"
+                "{listen} can be reached by others; what is sent there, passwords too, is not encrypted, and whoever reaches \
+                 it may talk and vote as a guest: listen on 127.0.0.1, or add --insecure-open if that is what you want"
             )));
         }
         Ok(listen)

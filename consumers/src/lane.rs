@@ -282,7 +282,7 @@ mod tests {
         Recorded { position: Position::at(seq), lane: Lane::FIRST, recorded: time, envelope: Ok(envelope) }
     }
     fn opened() -> Event {
-        Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None })
+        Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None })
     }
     fn unreadable(seq: u64, poll: &str) -> Recorded {
         let mut event = event(seq, poll, &opened());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, MessageId, MessageText, PersonName, Rejection, RoomId, RoomName, Topic};
+use crate::{Event, Facts, MessageId, MessageText, PersonName, Rejection, RoomId, RoomName, Topic, UserId};
 
 /// A room was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct MessagePosted {
     pub text: MessageText,
     /// The name it was said under.
     pub author: PersonName,
+    /// Who said it; `None`: nobody in particular, so anybody may change it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
 }
 
 /// A message got another text. Counts if the message exists and was not deleted; the last edit is what is shown.
@@ -87,23 +90,28 @@ impl Room {
     }
 }
 
-pub(crate) fn decide(
-    room: &Room,
-    id: &RoomId,
-    command: &Command,
-    message: MessageStatus,
-) -> Result<Vec<Event>, Rejection> {
+pub(crate) fn decide(room: &Room, id: &RoomId, command: &Command, facts: &Facts) -> Result<Vec<Event>, Rejection> {
+    let yours = |message: MessageId| match facts.asker.may_change(facts.writer) {
+        true => Ok(()),
+        false => Err(Rejection::NotYours { what: "message", id: message.to_string() }),
+    };
     match (command, &room.opened) {
         (Command::Open(_), Some(_)) => Err(Rejection::AlreadyExists { what: "room", id: id.to_string() }),
         (Command::Open(opened), None) => Ok(vec![Event::RoomOpened(opened.clone())]),
         (_, None) => Err(Rejection::NotFound { what: "room", id: id.to_string() }),
         (Command::Post(posted), Some(_)) => Ok(vec![Event::MessagePosted(posted.clone())]),
-        (Command::Edit(edited), Some(_)) => match message {
-            MessageStatus::Present => Ok(vec![Event::MessageEdited(edited.clone())]),
+        (Command::Edit(edited), Some(_)) => match facts.message {
+            MessageStatus::Present => {
+                yours(edited.message)?;
+                Ok(vec![Event::MessageEdited(edited.clone())])
+            }
             _ => Err(no_message(edited.message)),
         },
-        (Command::Delete(deleted), Some(_)) => match message {
-            MessageStatus::Present => Ok(vec![Event::MessageDeleted(deleted.clone())]),
+        (Command::Delete(deleted), Some(_)) => match facts.message {
+            MessageStatus::Present => {
+                yours(deleted.message)?;
+                Ok(vec![Event::MessageDeleted(deleted.clone())])
+            }
             // Deleting twice is what the client wanted; there is nothing to record.
             MessageStatus::Deleted => Ok(vec![]),
             MessageStatus::Unknown => Err(no_message(deleted.message)),
@@ -126,12 +134,12 @@ mod tests {
     }
     fn posted() -> MessagePosted {
         let message = MessageId(Uuid::from_u128(7));
-        MessagePosted { message, text: "hola".parse().unwrap(), author: "Ana".parse().unwrap() }
+        MessagePosted { message, text: "hola".parse().unwrap(), author: "Ana".parse().unwrap(), by: None }
     }
     fn when(given: &[Event], message: MessageStatus, command: Command) -> Result<Vec<Event>, Rejection> {
         let mut state = State::default();
         given.iter().for_each(|event| state.evolve(event));
-        decide(&state, &crate::Command::Chat("lobby".parse().unwrap(), command), &Facts { message })
+        decide(&state, &crate::Command::Chat("lobby".parse().unwrap(), command), &Facts { message, ..Facts::default() })
     }
 
     #[test]

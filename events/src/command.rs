@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, chat, identity,
+    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, UserId, chat, identity,
     operation, poll, task,
 };
 
@@ -59,8 +59,11 @@ impl Command {
                 task::Command::Remove(_) => "remove",
             },
             Self::Identity(_, command) => match command {
-                identity::Command::Register(_) => "register",
+                identity::Command::Register(..) => "register",
                 identity::Command::Admit(_) => "admit",
+                identity::Command::Grant(_) => "grant",
+                identity::Command::ChangePassword { .. } => "change-password",
+                identity::Command::SignOutEverywhere => "sign-out-everywhere",
             },
             Self::Operation(_, command) => match command {
                 operation::Command::Begin { .. } => "begin",
@@ -108,7 +111,7 @@ impl Command {
         match self {
             Self::Chat(_, chat::Command::Post(posted)) => Some(posted.message.0),
             Self::Task(_, task::Command::Add(added)) => Some(added.task.0),
-            Self::Identity(_, identity::Command::Register(user) | identity::Command::Admit(user)) => Some(user.0),
+            Self::Identity(_, identity::Command::Register(user, _) | identity::Command::Admit(user)) => Some(user.0),
             _ => None,
         }
     }
@@ -136,7 +139,11 @@ impl State {
             | Event::TaskCompleted(_)
             | Event::TaskReopened(_)
             | Event::TaskRemoved(_) => self.list.evolve(event),
-            Event::UserRegistered(_) | Event::GuestAdmitted(_) => self.person.evolve(event),
+            Event::UserRegistered(_)
+            | Event::GuestAdmitted(_)
+            | Event::RoleGranted(_)
+            | Event::PasswordChanged(_)
+            | Event::SignedOutEverywhere(_) => self.person.evolve(event),
             Event::ViewBegun(_)
             | Event::ViewPromoted(_)
             | Event::ViewRestored(_)
@@ -175,6 +182,12 @@ impl State {
         &self.projections
     }
 
+    /// The person, as their ruled events left them.
+    #[must_use]
+    pub const fn person(&self) -> &identity::Person {
+        &self.person
+    }
+
     /// The room, as its ruled events left it.
     #[must_use]
     pub const fn room(&self) -> &chat::Room {
@@ -187,6 +200,10 @@ impl State {
 pub struct Facts {
     /// The message that an edit or deletion is about.
     pub message: chat::MessageStatus,
+    /// Who wrote that message, if somebody in particular did.
+    pub writer: Option<UserId>,
+    /// On whose behalf it is wished.
+    pub asker: identity::Asker,
 }
 
 /// Decides a command: the events that follow from it, or why it may not be. Pure: the same input gives the same output.
@@ -195,8 +212,8 @@ pub struct Facts {
 /// The rule that the command breaks.
 pub fn decide(state: &State, command: &Command, facts: &Facts) -> Result<Vec<Event>, Rejection> {
     match command {
-        Command::Chat(room, command) => chat::decide(&state.room, room, command, facts.message),
-        Command::Poll(poll, command) => poll::decide(&state.poll, poll, command),
+        Command::Chat(room, command) => chat::decide(&state.room, room, command, facts),
+        Command::Poll(poll, command) => poll::decide(&state.poll, poll, command, facts.asker),
         Command::Task(list, command) => task::decide(&state.list, list, command),
         Command::Identity(name, command) => identity::decide(&state.person, name, command),
         Command::Operation(name, command) => operation::decide(&state.projections, name, command),

@@ -119,6 +119,12 @@ events! {
     UserRegistered(identity::UserRegistered) = "identity.user.registered", version 1, ruled;
     /// A guest was let in under a name.
     GuestAdmitted(identity::GuestAdmitted) = "identity.guest.admitted", version 1, ruled;
+    /// A person got a role.
+    RoleGranted(identity::RoleGranted) = "identity.role.granted", version 1, ruled;
+    /// A person took another password.
+    PasswordChanged(identity::PasswordChanged) = "identity.password.changed", version 1, ruled;
+    /// A person ended all of their sessions.
+    SignedOutEverywhere(identity::SignedOutEverywhere) = "identity.sessions.ended", version 1, ruled;
     /// A view began to be built.
     ViewBegun(operation::ViewBegun) = "operation.view.begun", version 1, ruled;
     /// A view became the one that is read.

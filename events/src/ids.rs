@@ -88,6 +88,15 @@ uuid_newtype!(
     UserId
 );
 
+uuid_newtype!(
+    /// One row of the credential store: a password's hash. Says nothing about the password.
+    CredentialId
+);
+uuid_newtype!(
+    /// One session: a signing-in and what followed from it.
+    SessionId
+);
+
 impl EventId {
     /// The id of the event that a client's idempotency key asks for within a scope (the aggregate and the act): the
     /// same key in the same scope always gives the same id, so the journal stores it once. A UUIDv8 (RFC 9562,

@@ -25,7 +25,10 @@ pub use aggregate::{Aggregate, Context, LANES, Lane, fnv1a32};
 pub use command::{Command, Facts, State, decide};
 pub use envelope::{Envelope, Recorded, Unreadable};
 pub use event::{DecodeError, Event, event_types, is_ruled_type, known_type};
-pub use ids::{EventId, ListId, MessageId, PollId, Position, ProjectionName, RoomId, TaskId, UserId, VoterId};
+pub use ids::{
+    CredentialId, EventId, ListId, MessageId, PollId, Position, ProjectionName, RoomId, SessionId, TaskId, UserId,
+    VoterId,
+};
 pub use names::{
     Actor, BadText, FieldName, FieldValue, ListTitle, MessageText, OptionLabel, PersonName, Question, Reason, RoomName,
     TaskTitle, Topic,

@@ -173,6 +173,53 @@ pub const RETRY_AFTER_S: u64 = 1;
 /// How long the broker remembers event ids, in seconds: the same id twice within it is one event.
 pub const DUPLICATE_WINDOW_S: u64 = 120;
 
+// People.
+
+/// Longest name that somebody has for themselves, in characters; a longer one is 422.
+pub const ACCOUNT_NAME_CHARS_MAX: usize = 64;
+/// Fewest characters of a password; a shorter one is 422.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Most characters of a password; a longer one is 422, before anything is computed of it.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+/// Memory that one hash of a password takes, in KiB (OWASP's first choice for argon2id).
+pub const PASSWORD_MEMORY_KIB: u32 = 19_456;
+/// Passes over that memory.
+pub const PASSWORD_PASSES: u32 = 2;
+/// Passwords that are hashed at once in one process, each on a thread of its own; further ones wait.
+pub const PASSWORD_HASHES_MAX: usize = 2;
+/// How long a request waits for its password's turn to be hashed, in milliseconds; then 503.
+pub const PASSWORD_WAIT_MS: u64 = 10_000;
+/// How long an access token is good, in seconds: for so long a role that was taken away, or a session that was ended, may
+/// still be used.
+pub const ACCESS_TOKEN_S: u64 = 600;
+/// Longest life of a token that a tool on the same machine makes, in seconds, and that of the link which `cabildo up` prints.
+pub const TOOL_TOKEN_S: u64 = 43_200;
+/// How far the clocks of two gateways may be apart, in seconds: a token is good for so long after its end.
+pub const TOKEN_LEEWAY_S: u64 = 30;
+/// Longest `Authorization` that is looked at, in bytes; a longer one is 401.
+pub const TOKEN_BYTES_MAX: usize = 4 * 1024;
+/// How long a refresh token is good, in seconds; each use gives another one, good for as long.
+pub const REFRESH_TOKEN_S: u64 = 30 * 86_400;
+/// How long a key signs, in seconds; then another one does, and the old one is published until all its tokens have ended.
+pub const KEY_SIGNS_S: u64 = 86_400;
+/// How often a gateway looks for keys that others made, in seconds.
+pub const KEYS_LOOK_S: u64 = 300;
+/// Shortest time between two such looks, in milliseconds, when tokens come with keys that it does not know.
+pub const KEYS_LOOK_AGAIN_MS: u64 = 1_000;
+/// Tries to sign in under one name, or to register it, that are let through at once by one gateway.
+pub const NAME_TRIES_BURST: u32 = 10;
+/// After those, one try in so many milliseconds; the others are 429.
+pub const NAME_TRY_MS: u64 = 6_000;
+/// Tries to sign in or to register from one address that are let through at once by one gateway.
+pub const ADDRESS_TRIES_BURST: u32 = 60;
+/// After those, one try in so many milliseconds; the others are 429.
+pub const ADDRESS_TRY_MS: u64 = 500;
+/// How often names and addresses that have been quiet are forgotten, and sessions that have ended removed, in milliseconds.
+pub const PEOPLE_SWEEP_MS: u64 = 60_000;
+/// Most names of people that a gateway keeps at hand, to tell whether a guest goes by somebody's name; with more, the journal
+/// is asked each time.
+pub const NAMES_KNOWN_MAX: usize = 2_000_000;
+
 // Projecting.
 
 /// Most events folded and written at once by one worker.

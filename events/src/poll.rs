@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Asker;
 use crate::limits::{BALLOT_FIELDS_MAX, POLL_OPTIONS_MAX, POLL_OPTIONS_MIN};
-use crate::{Event, FieldName, FieldValue, OptionLabel, PollId, Question, Rejection, VoterId};
+use crate::{Event, FieldName, FieldValue, OptionLabel, PollId, Question, Rejection, UserId, VoterId};
 
 /// A poll was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct PollOpened {
     /// What can be voted for. `None`: open, every ballot may bring its own option.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Vec<OptionLabel>>,
+    /// Who opened it; `None`: nobody in particular, so anybody may close it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
 }
 
 /// A ballot was cast. A voter's last ballot is the one that counts. Whether it counts is a rule of the fold: the
@@ -76,7 +80,7 @@ impl Poll {
     }
 }
 
-pub(crate) fn decide(poll: &Poll, id: &PollId, command: &Command) -> Result<Vec<Event>, Rejection> {
+pub(crate) fn decide(poll: &Poll, id: &PollId, command: &Command, asker: Asker) -> Result<Vec<Event>, Rejection> {
     match (command, &poll.opened) {
         (Command::Open(_), Some(_)) => Err(Rejection::AlreadyExists { what: "poll", id: id.to_string() }),
         (Command::Open(opened), None) => {
@@ -91,6 +95,9 @@ pub(crate) fn decide(poll: &Poll, id: &PollId, command: &Command) -> Result<Vec<
         }
         // Closing twice is what the caller wanted; there is nothing to record.
         (Command::Close, Some(_)) if poll.closed => Ok(vec![]),
+        (Command::Close, Some(opened)) if !asker.may_change(opened.by) => {
+            Err(Rejection::NotYours { what: "poll", id: id.to_string() })
+        }
         (Command::Close, Some(_)) => Ok(vec![Event::PollClosed(PollClosed {})]),
     }
 }
@@ -125,7 +132,7 @@ mod tests {
 
     fn opened(options: Option<&[&str]>) -> PollOpened {
         let options = options.map(|options| options.iter().map(|option| option.parse().unwrap()).collect());
-        PollOpened { question: "¿Quién toca?".parse().unwrap(), options }
+        PollOpened { question: "¿Quién toca?".parse().unwrap(), options, by: None }
     }
     fn ballot(choices: &[&str]) -> BallotCast {
         let choices = choices.iter().map(|choice| choice.parse().unwrap()).collect();

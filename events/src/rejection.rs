@@ -42,6 +42,20 @@ pub enum Rejection {
     /// The list holds as many tasks as it may.
     #[error("the list holds {max} tasks already", max = limits::LIST_TASKS_MAX)]
     ListFull,
+    /// Somebody else made it, and only they and moderators may change it.
+    #[error("only who made the {what} `{id}`, or a moderator, may do that")]
+    NotYours {
+        /// message or poll.
+        what: &'static str,
+        /// The id of the thing.
+        id: String,
+    },
+    /// The password was changed meanwhile.
+    #[error("the password was changed meanwhile")]
+    PasswordChanged,
+    /// A guest has no role to be raised and no password to be changed.
+    #[error("`{0}` is a guest's name: only who registered has a role and a password")]
+    GuestOnly(String),
     /// An operator's wish that does not fit how things stand.
     #[error("{0}")]
     Operation(String),
@@ -61,6 +75,9 @@ impl Rejection {
             Self::OptionTwice(_) => "option-twice",
             Self::FieldCount(_) => "field-count",
             Self::ListFull => "list-full",
+            Self::NotYours { .. } => "not-yours",
+            Self::PasswordChanged => "password-changed",
+            Self::GuestOnly(_) => "guest-only",
             Self::Operation(_) => "operation",
         }
     }

@@ -1,10 +1,11 @@
 //! A request, as far as every operation looks at it the same way.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use cabildo_events::limits::{ID_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
-use cabildo_events::{Actor, EventId, Position, Timestamp};
-use cabildo_storage::{Circumstances, trace};
+use cabildo_events::{Actor, EventId, PersonName, Position, Timestamp};
+use cabildo_storage::{Caller, Circumstances, trace};
 use http::{HeaderMap, header};
 use uuid::Uuid;
 use warp::Filter;
@@ -21,6 +22,9 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 pub(crate) struct Call {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) headers: HeaderMap,
+    /// Where the connection comes from.
+    pub(crate) peer: Option<IpAddr>,
+    caller: Caller,
     query: String,
 }
 
@@ -29,16 +33,49 @@ pub(crate) fn call(
     gateway: Arc<Gateway>,
 ) -> impl Filter<Extract = (Call,), Error = std::convert::Infallible> + Clone + Send + Sync + 'static {
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
-    warp::header::headers_cloned().and(query).map(move |headers, query| Call {
-        gateway: gateway.clone(),
-        headers,
-        query,
-    })
+    let caller = warp::ext::optional::<Caller>().and(warp::ext::optional::<SocketAddr>());
+    warp::header::headers_cloned().and(query).and(caller).map(
+        move |headers, query, caller: Option<Caller>, peer: Option<SocketAddr>| Call {
+            gateway: gateway.clone(),
+            headers,
+            peer: peer.map(|peer| peer.ip()),
+            caller: caller.unwrap_or_default(),
+            query,
+        },
+    )
 }
 
 impl Call {
     pub(crate) fn params(&self) -> Result<Params, Problem> {
         Params::parse(&self.query)
+    }
+
+    /// Who calls. The edge has looked at their token, and whether they may call this.
+    pub(crate) const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// The name that something is said or done under: the caller's own, and only that, if they have one; otherwise the one
+    /// that is given, unless it is somebody's.
+    pub(crate) async fn goes_by(&self, given: Option<&str>, field: &'static str) -> Result<PersonName, Problem> {
+        let named =
+            |name: &str| PersonName::try_from(name.to_owned()).map_err(|error| Problem::bad_value(field, error));
+        match (&self.caller.name, given) {
+            (Some(own), None) => Ok(own.clone()),
+            (Some(own), Some(given)) if own.as_str().to_lowercase() == given.to_lowercase() => Ok(own.clone()),
+            (Some(own), Some(_)) => {
+                Err(Problem::bad_value(field, format_args!("you are signed in as `{own}`, and go by that name")))
+            }
+            (None, Some(given)) => {
+                let name = named(given)?;
+                match self.gateway.ports.people.has(&name).await? {
+                    true => Err(Problem::new(&problem::NAME_TAKEN, format!("`{name}` is somebody's name: sign in"))
+                        .field(field)),
+                    false => Ok(name),
+                }
+            }
+            (None, None) => Err(Problem::new(&problem::WRONG_SHAPE, format!("missing field `{field}`")).field(field)),
+        }
     }
 
     fn text(&self, name: &'static str) -> Result<Option<&str>, Problem> {
@@ -82,12 +119,13 @@ impl Call {
         Ok(Some(key.to_owned()))
     }
 
-    /// Under which circumstances the client wishes something.
+    /// Under which circumstances the client wishes something. Who goes by a name of their own is the actor; else whom the
+    /// request names, if it does.
     pub(crate) fn circumstances(&self, actor: Option<&str>) -> Result<Circumstances, Problem> {
         Ok(Circumstances {
             idempotency_key: self.idempotency_key()?,
             time: now(),
-            actor: actor.and_then(to_actor),
+            actor: self.caller.name.as_ref().map(PersonName::as_str).or(actor).and_then(to_actor),
             correlation: self.event_id("cabildo-correlation-id")?.or_else(|| self.request_id()),
             causation: self.event_id("cabildo-causation-id")?,
             traceparent: trace::current().map(|context| context.to_string()),

@@ -27,6 +27,7 @@ use warp::Reply;
 
 use crate::Gateway;
 use crate::call::REQUEST_ID;
+use crate::people::People;
 use crate::problem::{self, Problem};
 use crate::{routes, table, web};
 
@@ -157,10 +158,12 @@ where
         // hyper knows what was asked and sends no body.
         parts.method = Method::GET;
     }
-    let admitted = admit(&parts, gateway.loopback).and_then(|()| {
+    let admitted = match admit(&parts, gateway.loopback) {
         // warp would take an address with a slash too many for the one without.
-        if table::is_known(&path) { Ok(None) } else { elsewhere(&parts).map(Some) }
-    });
+        Ok(()) if table::is_known(&path) => authorize(&gateway.ports.people, &mut parts).await.map(|()| None),
+        Ok(()) => elsewhere(&parts).map(Some),
+        Err(problem) => Err(problem),
+    };
     let mut response = match admitted {
         Ok(Some(page)) => page.map(|body| Full::from(body).map_err(|never| match never {}).boxed_unsync()),
         Ok(None) => {
@@ -186,6 +189,17 @@ where
     gateway.metrics.answered(route_of(&path), &method, status, took);
     tracing::debug!(%method, path, status, ms = took.as_secs_f64() * 1e3, request_id = id, "answered");
     Ok(response)
+}
+
+/// Lets who calls pass to the operation if they have the right to it, and says who they are. A bad token is refused also
+/// where none is needed: who shows one means to be somebody.
+async fn authorize(people: &People, parts: &mut Parts) -> Result<(), Problem> {
+    let caller = people.of(&parts.headers).await?;
+    if let Some(right) = table::right_to(&parts.method, parts.uri.path()) {
+        right.check(&caller)?;
+    }
+    parts.extensions.insert(caller);
+    Ok(())
 }
 
 /// What there is where no operation is: a page of the web front end or one of its files.

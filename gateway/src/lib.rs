@@ -25,6 +25,7 @@ mod lookback;
 mod metrics;
 mod openapi;
 mod params;
+mod people;
 mod problem;
 mod pulse;
 mod query;
@@ -39,6 +40,8 @@ mod tallies;
 mod web;
 
 pub use metrics::Metrics;
+pub use people::{People, Sources, Tokens, Tries};
+pub use table::rights;
 
 /// What the gateway reads and writes.
 #[derive(Clone)]
@@ -55,6 +58,8 @@ pub struct Ports {
     pub live: Live,
     /// Which view of a projection is read.
     pub views: Views,
+    /// Who people are.
+    pub people: Arc<People>,
 }
 
 /// How the role runs.
@@ -112,8 +117,8 @@ pub(crate) struct Gateway {
 
 /// Serves until `shutdown`, then finishes what is under way (for at most `limits::DRAIN_MS`).
 ///
-/// Everyone who can connect may do everything. On a loopback address that means everyone on this machine, so the gateway
-/// keeps out the pages of other sites that a browser on this machine may show: it answers to loopback names only (421
+/// Who may do what is in the table of operations; who shows no token is a guest. On a loopback address the gateway
+/// also keeps out the pages of other sites that a browser on this machine may show: it answers to loopback names only (421
 /// otherwise, against DNS rebinding), and it grants cross-origin access to pages served from this machine alone.
 ///
 /// # Errors

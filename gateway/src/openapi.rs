@@ -1,8 +1,10 @@
 //! The OpenAPI 3.1 document, made from the table of operations.
 
+use cabildo_storage::Right;
 use serde_json::Value;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, LicenseBuilder, OpenApiBuilder, PathsBuilder, Ref,
     RefOr, Required, ResponseBuilder, ResponsesBuilder, Schema,
@@ -14,9 +16,12 @@ use crate::table::{OPERATIONS, Operation, READYZ};
 const SCHEMAS: &str = include_str!("openapi.json");
 
 /// Statuses that any operation may answer with.
-const ANYWHERE: [u16; 4] = [400, 421, 422, 503];
+const ANYWHERE: [u16; 5] = [400, 401, 421, 422, 503];
 /// Statuses of operations that take a body.
 const WITH_BODY: [u16; 4] = [403, 408, 413, 415];
+
+/// How tokens are shown, by its name in the document.
+const BEARER: &str = "bearer";
 
 /// The document as JSON.
 pub(crate) fn document() -> String {
@@ -24,7 +29,8 @@ pub(crate) fn document() -> String {
     let schema = |kind: &str, name: &str| -> Option<RefOr<Schema>> {
         serde_json::from_value(schemas.get(kind)?.get(name)?.clone()).ok()
     };
-    let mut components = ComponentsBuilder::new();
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let mut components = ComponentsBuilder::new().security_scheme(BEARER, SecurityScheme::Http(bearer));
     for name in schemas["schemas"].as_object().into_iter().flat_map(|schemas| schemas.keys()) {
         if let Some(schema) = schema("schemas", name) {
             components = components.schema(name, schema);
@@ -48,6 +54,7 @@ fn described(operation: &Operation, parameter: &impl Fn(&str, ParameterIn) -> Pa
     let mut described = OperationBuilder::new()
         .operation_id(Some(operation.id))
         .summary(Some(operation.summary))
+        .description(Some(format!("For: {}", operation.right.name())))
         .tag(operation.route.split('/').nth(3).filter(|area| !area.contains('.')).unwrap_or("operation"));
     let segments = operation.route.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     for name in segments {
@@ -64,6 +71,9 @@ fn described(operation: &Operation, parameter: &impl Fn(&str, ParameterIn) -> Pa
         let body = RequestBodyBuilder::new().required(Some(Required::True)).content("application/json", content);
         described = described.request_body(Some(body.build()));
     }
+    if operation.right > Right::Guest {
+        described = described.security(SecurityRequirement::new::<_, [&str; 0], &str>(BEARER, []));
+    }
     described.responses(responses(operation))
 }
 
@@ -71,8 +81,9 @@ fn responses(operation: &Operation) -> ResponsesBuilder {
     let done = success(operation).description("Done");
     let mut responses = ResponsesBuilder::new().response(operation.success.status.to_string(), done);
     let with_body = operation.body.map_or(&[][..], |_| &WITH_BODY);
-    let api = if operation.route.starts_with("/api/v1") { &ANYWHERE[..] } else { &[421] };
-    for status in api.iter().chain(with_body).chain(operation.problems) {
+    let api = if operation.route.starts_with("/api/v1") { &ANYWHERE[..] } else { &[401, 421] };
+    let denied: &[u16] = if operation.right > Right::Oneself { &[403] } else { &[] };
+    for status in api.iter().chain(with_body).chain(denied).chain(operation.problems) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
         let problem = ResponseBuilder::new().description("See `type`").content("application/problem+json", content);
         responses = responses.response(status.to_string(), problem);

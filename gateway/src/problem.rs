@@ -4,7 +4,7 @@
 
 use cabildo_events::Rejection;
 use cabildo_events::limits::{BODY_BYTES_MAX, RETRY_AFTER_S};
-use cabildo_storage::{AppendError, CommandError, ReadError, SinkError};
+use cabildo_storage::{AppendError, CommandError, CredentialsError, Denied, NoCaller, ReadError, SinkError};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use warp::reply::Response;
@@ -33,12 +33,23 @@ kinds! {
     WRONG_SHAPE = BAD_REQUEST, "wrong-shape", "The body has a field of the wrong type, an unknown one, or lacks one";
     BAD_PARAMETER = BAD_REQUEST, "bad-parameter", "The query has an unknown parameter, or one twice";
     BAD_REQUEST = BAD_REQUEST, "bad-request", "The request cannot be read";
+    INVALID_TOKEN = UNAUTHORIZED, "invalid-token", "The token is not valid";
+    SIGN_IN = UNAUTHORIZED, "sign-in", "This takes signing in";
+    SIGN_IN_REFUSED = UNAUTHORIZED, "sign-in-refused", "The name or the password is wrong";
+    REFRESH_REFUSED = UNAUTHORIZED, "refresh-refused", "The session is over";
+    REFRESH_REUSED = UNAUTHORIZED, "refresh-reused", "The refresh token was used twice";
+    FORBIDDEN = FORBIDDEN, "forbidden", "Your role may not do this";
+    NOT_YOURS = FORBIDDEN, "not-yours", "It is somebody else's";
+    GUEST_ONLY = FORBIDDEN, "guest-only", "Guests have no role and no password";
+    WRONG_PASSWORD = FORBIDDEN, "wrong-password", "The password is another";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign-origin", "Pages of other sites may not write here";
     NOT_FOUND = NOT_FOUND, "not-found", "There is no such thing";
     NO_SUCH_ROUTE = NOT_FOUND, "no-such-route", "There is nothing at this address";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "The address does not take this method";
     BODY_TIMEOUT = REQUEST_TIMEOUT, "body-timeout", "The body took too long to arrive";
     ALREADY_EXISTS = CONFLICT, "already-exists", "The id or name is taken";
+    NAME_TAKEN = CONFLICT, "name-taken", "The name is somebody's";
+    PASSWORD_CHANGED = CONFLICT, "password-changed", "The password was changed meanwhile";
     POLL_CLOSED = CONFLICT, "poll-closed", "The poll is closed";
     LIST_FULL = CONFLICT, "list-full", "The list is full";
     CONFLICT = CONFLICT, "conflict", "Others keep changing it";
@@ -51,9 +62,11 @@ kinds! {
     OPTION_COUNT = UNPROCESSABLE_ENTITY, "option-count", "The poll has too few or too many options";
     OPTION_TWICE = UNPROCESSABLE_ENTITY, "option-twice", "The poll lists an option twice";
     FIELD_COUNT = UNPROCESSABLE_ENTITY, "field-count", "The ballot has too many fields";
+    TOO_MANY_TRIES = TOO_MANY_REQUESTS, "too-many-tries", "Too many tries";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting already";
     DISK_FULL = SERVICE_UNAVAILABLE, "disk-full", "The journal's disk is full";
+    CREDENTIALS_UNAVAILABLE = SERVICE_UNAVAILABLE, "credentials-unavailable", "The credential store is not available";
     JOURNAL_UNAVAILABLE = SERVICE_UNAVAILABLE, "journal-unavailable", "The journal is not available";
     VIEW_UNAVAILABLE = SERVICE_UNAVAILABLE, "view-unavailable", "The view is not available";
     VIEW_BEHIND = SERVICE_UNAVAILABLE, "view-behind", "The view has not caught up";
@@ -78,6 +91,7 @@ struct Parts {
     allowed: Vec<String>,
     allow: Option<String>,
     may_have_happened: bool,
+    retry_after_s: Option<u64>,
 }
 
 /// A place in a text, in characters.
@@ -121,6 +135,7 @@ impl Problem {
             allowed: Vec::new(),
             allow: None,
             may_have_happened: false,
+            retry_after_s: None,
         };
         Self(Box::new(parts))
     }
@@ -132,6 +147,14 @@ impl Problem {
 
     pub(crate) fn not_found(what: &str, id: impl std::fmt::Display) -> Self {
         Self::new(&NOT_FOUND, format!("there is no {what} `{id}`"))
+    }
+
+    /// The brakes on guessing hold; the next try is let through after the wait.
+    pub(crate) fn too_many_tries(wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let mut problem = Self::new(&TOO_MANY_TRIES, format!("too many tries: the next one in {seconds} s"));
+        problem.0.retry_after_s = Some(seconds);
+        problem
     }
 
     pub(crate) fn body_too_large() -> Self {
@@ -193,7 +216,8 @@ impl Problem {
 
     /// The status, headers and body that the client gets.
     pub(crate) fn write(&self, instance: &str, request: Option<&str>) -> http::Response<Vec<u8>> {
-        let Parts { kind, detail, field, line_column, span, allowed, allow, may_have_happened } = &*self.0;
+        let Parts { kind, detail, field, line_column, span, allowed, allow, may_have_happened, retry_after_s } =
+            &*self.0;
         let document = Document {
             r#type: format!("urn:cabildo:problem:{}", kind.code),
             title: kind.title,
@@ -214,8 +238,14 @@ impl Problem {
         if let Some(allow) = allow.as_ref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             response.headers_mut().insert(header::ALLOW, allow);
         }
-        if kind.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        if kind.status == StatusCode::UNAUTHORIZED {
+            // RFC 6750, section 3: whoever shows no token is not told of an error.
+            let bearer = if **kind == INVALID_TOKEN { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(bearer));
+        }
+        let down = (kind.status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
+        if let Some(seconds) = retry_after_s.or(down) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -228,6 +258,9 @@ impl From<Rejection> for Problem {
             Rejection::AlreadyExists { .. } => (&ALREADY_EXISTS, None),
             Rejection::PollClosed(_) => (&POLL_CLOSED, None),
             Rejection::ListFull => (&LIST_FULL, None),
+            Rejection::NotYours { .. } => (&NOT_YOURS, None),
+            Rejection::PasswordChanged => (&PASSWORD_CHANGED, None),
+            Rejection::GuestOnly(_) => (&GUEST_ONLY, None),
             Rejection::Operation(_) => (&ALREADY_EXISTS, None),
             Rejection::UnknownOption(_) => (&UNKNOWN_OPTION, Some("choice")),
             Rejection::ChoiceCount(_) => (&CHOICE_COUNT, Some("choice")),
@@ -275,6 +308,33 @@ impl From<AppendError> for Problem {
         let mut problem = Self::new(kind, detail);
         problem.0.may_have_happened = error.may_have_happened();
         problem
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let kind = match denied {
+            Denied::SignIn(_) => &SIGN_IN,
+            Denied::Role { .. } => &FORBIDDEN,
+        };
+        Self::new(kind, denied.to_string())
+    }
+}
+
+impl From<NoCaller> for Problem {
+    fn from(error: NoCaller) -> Self {
+        let kind = match error {
+            NoCaller::BadToken => &INVALID_TOKEN,
+            NoCaller::Unavailable => &CREDENTIALS_UNAVAILABLE,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<CredentialsError> for Problem {
+    fn from(error: CredentialsError) -> Self {
+        tracing::warn!(%error, "the credentials could not be read or written");
+        Self::new(&CREDENTIALS_UNAVAILABLE, "the credential store does not answer: try again")
     }
 }
 
@@ -335,6 +395,9 @@ mod tests {
             Rejection::OptionTwice("o".into()),
             Rejection::FieldCount(99),
             Rejection::ListFull,
+            Rejection::NotYours { what: "poll", id: "p".into() },
+            Rejection::PasswordChanged,
+            Rejection::GuestOnly("Ana".into()),
         ];
         for rule in rules {
             let code = rule.code();

@@ -1,5 +1,7 @@
-//! Every operation of the gateway, once: what the edge measures by, what `Allow` lists, what the OpenAPI document says.
+//! Every operation of the gateway, once: who may call it, what the edge measures by, what `Allow` lists, what the OpenAPI
+//! document says.
 
+use cabildo_storage::Right;
 use http::Method;
 
 use crate::problem::Problem;
@@ -23,6 +25,8 @@ pub(crate) struct Operation {
     /// Its name in the OpenAPI document.
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
+    /// Who may call it. The edge sees to it before the body is read.
+    pub(crate) right: Right,
     /// Names of its query parameters; `openapi` knows each of them.
     pub(crate) query: &'static [&'static str],
     /// Names of its request headers; `openapi` knows each of them.
@@ -43,16 +47,18 @@ const EVENT_STREAM: &str = "text/event-stream";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 const WRITE: &[&str] = &["Idempotency-Key", "Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
+/// What is done once by its nature.
+const ACT: &[&str] = &["Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
 const READ: &[&str] = &["Cabildo-Min-Position"];
 const PAGE: &[&str] = &["before", "after", "limit", "at"];
 const AT: &[&str] = &["at"];
 
 macro_rules! operations {
     ($($method:literal $route:literal $id:ident $summary:literal
-       query $query:expr; headers $headers:expr; body $body:expr; $success:expr; problems $problems:expr;)*) => {
+       right $right:ident; query $query:expr; headers $headers:expr; body $body:expr; $success:expr; problems $problems:expr;)*) => {
         /// Every operation.
         pub(crate) static OPERATIONS: &[Operation] = &[$(Operation {
-            method: $method, route: $route, id: stringify!($id), summary: $summary,
+            method: $method, route: $route, id: stringify!($id), summary: $summary, right: Right::$right,
             query: $query, headers: $headers, body: $body, success: $success, problems: $problems,
         },)*];
     };
@@ -60,70 +66,88 @@ macro_rules! operations {
 
 operations! {
     "POST" "/api/v1/rooms" open_room "Open a room"
-        query &[]; headers WRITE; body Some("OpenRoom"); answers(201, &[(JSON, Some("RoomWritten"))]); problems &[409];
+        right Guest; query &[]; headers WRITE; body Some("OpenRoom"); answers(201, &[(JSON, Some("RoomWritten"))]); problems &[409];
     "GET" "/api/v1/rooms" list_rooms "List rooms, in the order they were opened"
-        query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Rooms"))]); problems &[];
+        right Guest; query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Rooms"))]); problems &[];
     "GET" "/api/v1/rooms/{room}" get_room "Read a room"
-        query AT; headers READ; body None; answers(200, &[(JSON, Some("Room"))]); problems &[404];
+        right Guest; query AT; headers READ; body None; answers(200, &[(JSON, Some("Room"))]); problems &[404];
     "POST" "/api/v1/rooms/{room}/messages" post_message "Say something"
-        query &[]; headers WRITE; body Some("PostMessage"); answers(201, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+        right Guest; query &[]; headers WRITE; body Some("PostMessage"); answers(201, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
     "GET" "/api/v1/rooms/{room}/messages" list_messages "Read messages, oldest first; without `before` and `after`, the newest page"
-        query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Messages"))]); problems &[404];
+        right Guest; query PAGE; headers READ; body None; answers(200, &[(JSON, Some("Messages"))]); problems &[404];
     "PATCH" "/api/v1/rooms/{room}/messages/{message}" edit_message "Change what a message says"
-        query &[]; headers WRITE; body Some("EditMessage"); answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+        right Guest; query &[]; headers WRITE; body Some("EditMessage"); answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
     "DELETE" "/api/v1/rooms/{room}/messages/{message}" delete_message "Take a message back"
-        query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+        right Guest; query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
     "POST" "/api/v1/polls" open_poll "Open a poll; without options, every ballot may bring its own"
-        query &[]; headers WRITE; body Some("OpenPoll"); answers(201, &[(JSON, Some("PollWritten"))]); problems &[409];
+        right Guest; query &[]; headers WRITE; body Some("OpenPoll"); answers(201, &[(JSON, Some("PollWritten"))]); problems &[409];
     "GET" "/api/v1/polls" list_polls "List polls, in the order of their ids"
-        query &["after", "limit"]; headers READ; body None; answers(200, &[(JSON, Some("Polls"))]); problems &[];
+        right Guest; query &["after", "limit"]; headers READ; body None; answers(200, &[(JSON, Some("Polls"))]); problems &[];
     "GET" "/api/v1/polls/{poll}" get_poll "Read a poll"
-        query AT; headers READ; body None; answers(200, &[(JSON, Some("Poll"))]); problems &[404];
+        right Guest; query AT; headers READ; body None; answers(200, &[(JSON, Some("Poll"))]); problems &[404];
     "PUT" "/api/v1/polls/{poll}/ballots/{voter}" cast_ballot "Cast a ballot; a voter's last one counts"
-        query &[]; headers WRITE; body Some("CastBallot"); answers(200, &[(JSON, Some("BallotWritten"))]); problems &[404, 409];
+        right Guest; query &[]; headers WRITE; body Some("CastBallot"); answers(200, &[(JSON, Some("BallotWritten"))]); problems &[404, 409];
     "POST" "/api/v1/polls/{poll}/close" close_poll "Close a poll: later ballots do not count"
-        query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("PollWritten"))]); problems &[404, 409];
+        right Guest; query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("PollWritten"))]); problems &[404, 409];
     "GET" "/api/v1/polls/{poll}/tally" get_tally "Read the tally, or watch it with `Accept: text/event-stream`"
-        query AT; headers READ; body None;
+        right Guest; query AT; headers READ; body None;
         answers(200, &[(JSON, Some("Tally")), (EVENT_STREAM, None)]); problems &[404];
     "GET" "/api/v1/events" search_events "Search the record; as NDJSON or CSV, one event a line, and without `limit` all of them"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "order", "limit", "format", "download"];
+        right Operator; query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "order", "limit", "format", "download"];
         headers READ; body None;
         answers(200, &[(JSON, Some("Events")), (NDJSON, None), (CSV, None)]); problems &[];
     "GET" "/api/v1/events/tail" tail_events "Watch events as they come; `after` or `Last-Event-ID` resumes without a gap"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "rate"];
+        right Operator; query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "filter", "rate"];
         headers &["Last-Event-ID"]; body None; answers(200, &[(EVENT_STREAM, None)]); problems &[];
     "GET" "/api/v1/events/hits" count_events "Count events by time and one field"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "step", "field"];
+        right Operator; query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "step", "field"];
         headers READ; body None; answers(200, &[(JSON, Some("Hits"))]); problems &[];
     "GET" "/api/v1/events/facets" list_facets "Count events by the values of each field"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "limit"];
+        right Operator; query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "limit"];
         headers READ; body None; answers(200, &[(JSON, Some("Facets"))]); problems &[];
     "GET" "/api/v1/events/field_values" list_field_values "List the values of one field, the most frequent first"
-        query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "field", "prefix", "limit"];
+        right Operator; query &["query", "since", "until", "after", "before", "type", "aggregate", "actor", "q", "field", "prefix", "limit"];
         headers READ; body None; answers(200, &[(JSON, Some("FieldValues"))]); problems &[];
     "GET" "/api/v1/events/{position}" get_event "Read one event"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Event"))]); problems &[404];
+        right Operator; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Event"))]); problems &[404];
     "GET" "/api/v1/projections" list_projections "Read how far each view has got"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Projections"))]); problems &[];
+        right Operator; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Projections"))]); problems &[];
     "GET" "/api/v1/pulse" get_pulse "Read how the journal moves, or watch it with `Accept: text/event-stream`: at most five pulses a second"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Pulse")), (EVENT_STREAM, None)]); problems &[];
+        right Operator; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Pulse")), (EVENT_STREAM, None)]); problems &[];
     "GET" "/api/v1/events/{position}/state" get_event_state "Read an event's aggregate right before and right after it"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("EventState"))]); problems &[404];
+        right Operator; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("EventState"))]); problems &[404];
     "GET" "/api/v1/events/{position}/context" get_context "Read what stands around one event"
-        query &["before", "after", "within"]; headers READ; body None; answers(200, &[(JSON, Some("Around"))]); problems &[404];
+        right Operator; query &["before", "after", "within"]; headers READ; body None; answers(200, &[(JSON, Some("Around"))]); problems &[404];
     "GET" "/api/v1/events/{position}/graph" get_graph "Read what led to one event and what followed from it, by `causationid`"
-        query &[]; headers READ; body None; answers(200, &[(JSON, Some("Graph"))]); problems &[404];
+        right Operator; query &[]; headers READ; body None; answers(200, &[(JSON, Some("Graph"))]); problems &[404];
+    "POST" "/api/v1/users" register "Take a name for good, and sign in"
+        right Anyone; query &[]; headers ACT; body Some("NameAndPassword"); answers(201, &[(JSON, Some("Registered"))]); problems &[409, 429];
+    "POST" "/api/v1/sessions" sign_in "Sign in"
+        right Anyone; query &[]; headers &[]; body Some("NameAndPassword"); answers(201, &[(JSON, Some("Session"))]); problems &[429];
+    "DELETE" "/api/v1/sessions" sign_out_everywhere "End all of one's sessions; access tokens are good for their ten minutes"
+        right Oneself; query &[]; headers ACT; body None; answers(200, &[(JSON, Some("SignedOut"))]); problems &[];
+    "POST" "/api/v1/sessions/guest" enter_as_guest "Come in as a guest, under a name that nobody has, or without one"
+        right Anyone; query &[]; headers ACT; body Some("AsGuest"); answers(201, &[(JSON, Some("Session"))]); problems &[409, 429];
+    "POST" "/api/v1/sessions/refresh" refresh_session "Get new tokens for a refresh token, which is good once; a second use ends the session"
+        right Anyone; query &[]; headers &[]; body Some("RefreshSession"); answers(200, &[(JSON, Some("Session"))]); problems &[];
+    "DELETE" "/api/v1/sessions/current" sign_out "End the session"
+        right Oneself; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("SignedOut"))]); problems &[];
+    "GET" "/api/v1/me" get_me "Read who one is"
+        right Oneself; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Me"))]); problems &[];
+    "PUT" "/api/v1/me/password" change_password "Take another password: all sessions end, and a new one begins"
+        right Member; query &[]; headers ACT; body Some("ChangePassword"); answers(200, &[(JSON, Some("Registered"))]); problems &[409, 429];
+    "GET" "/.well-known/jwks.json" get_keys "Read the public keys that tokens are signed with"
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Keys"))]); problems &[503];
     "GET" "/api/v1/time" get_time "Read the gateway's clock"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Time"))]); problems &[];
     "GET" "/api/v1/openapi.json" get_openapi "Read this document"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, None)]); problems &[];
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(JSON, None)]); problems &[];
     "GET" "/livez" get_livez "Is the process alive?"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Live"))]); problems &[];
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Live"))]); problems &[];
     "GET" "/readyz" get_readyz "Can it serve? Which adapters, what is an acknowledgement worth?"
-        query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Ready"))]); problems &[];
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(JSON, Some("Ready"))]); problems &[];
     "GET" "/metrics" get_metrics "Metrics of the process"
-        query &[]; headers &[]; body None; answers(200, &[(OPEN_METRICS, None)]); problems &[];
+        right Anyone; query &[]; headers &[]; body None; answers(200, &[(OPEN_METRICS, None)]); problems &[];
 }
 
 /// The media type of `/metrics`.
@@ -140,6 +164,18 @@ pub(crate) fn is_operation(path: &str) -> bool {
 /// Which route an address belongs to, for a label: `other` if none.
 pub(crate) fn route_of(path: &str) -> &'static str {
     at(path).map_or("other", |operation| operation.route)
+}
+
+/// What it takes to call what is at an address; nothing if there is no such operation, which says so itself.
+pub(crate) fn right_to(method: &Method, path: &str) -> Option<Right> {
+    let route = at(path)?.route;
+    let operation = OPERATIONS.iter().find(|operation| operation.route == route && operation.method == method.as_str());
+    operation.map(|operation| operation.right)
+}
+
+/// Every operation with who may call it: method, address, right.
+pub fn rights() -> impl Iterator<Item = (&'static str, &'static str, Right)> {
+    OPERATIONS.iter().map(|operation| (operation.method, operation.route, operation.right))
 }
 
 /// Whether there is anything at an address.
@@ -192,6 +228,31 @@ mod tests {
         for other in ["/", "/api/v1/rooms/", "/api/v1/rooms//messages", "/wp-login.php"] {
             assert_eq!(route_of(other), "other", "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_other_peoples_takes_an_operator() {
+        let right = |method: Method, path: &str| right_to(&method, path);
+        assert_eq!(right(Method::GET, "/api/v1/events/tail"), Some(Right::Operator));
+        assert_eq!(right(Method::GET, "/api/v1/events/0-7/graph"), Some(Right::Operator));
+        assert_eq!(right(Method::POST, "/api/v1/rooms/lobby/messages"), Some(Right::Guest));
+        assert_eq!(right(Method::DELETE, "/api/v1/sessions/current"), Some(Right::Oneself));
+        assert_eq!(right(Method::PATCH, "/api/v1/rooms"), None);
+        for (_, route, right) in rights() {
+            let others = ["/api/v1/events", "/api/v1/projections", "/api/v1/pulse"];
+            assert_eq!(others.iter().any(|other| route.starts_with(other)), right == Right::Operator, "{route}");
+        }
+    }
+
+    /// The page is made from the table: after a change, write what this prints into it.
+    #[test]
+    fn the_page_of_rights_is_the_table() {
+        let mut table = "| operation | who may call it |\n|---|---|\n".to_owned();
+        for (method, route, right) in rights() {
+            table.push_str(&format!("| `{method} {route}` | {} |\n", right.name()));
+        }
+        let page = include_str!("../../docs/operations/rights.md");
+        assert!(page.contains(&table), "docs/operations/rights.md should hold:\n{table}");
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn messages() -> Vec<Recorded> {
     let room = Aggregate::room(&"lobby".parse().unwrap());
     let message = |seq: u64| {
         let (text, author) = ("¿Quién viene a la plaza esta noche?".parse().unwrap(), "Ana".parse().unwrap());
-        Event::MessagePosted(MessagePosted { message: MessageId(Uuid::from_u128(seq.into())), text, author })
+        Event::MessagePosted(MessagePosted { message: MessageId(Uuid::from_u128(seq.into())), text, author, by: None })
     };
     (1..=EVENTS).map(|seq| recorded(seq, &room, &message(seq))).collect()
 }

@@ -344,7 +344,7 @@ mod tests {
     }
     fn opened(options: Option<&[&str]>) -> Event {
         let options = options.map(|options| options.iter().map(|option| option.parse().unwrap()).collect());
-        Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options })
+        Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options, by: None })
     }
     fn ballot(voter: u32, choice: u32) -> Event {
         let (voter, choices) = (format!("v{voter}").parse().unwrap(), vec![format!("o{choice}").parse().unwrap()]);

@@ -1,6 +1,6 @@
 //! Rooms and their messages, in order, with edits and deletions applied.
 
-use cabildo_events::{Aggregate, Context, Event, Lane, MessageId, Position, Recorded, Timestamp};
+use cabildo_events::{Aggregate, Context, Event, Lane, MessageId, Position, Recorded, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::tally::unreadable_in;
@@ -42,6 +42,9 @@ pub struct Message {
     pub room: Box<str>,
     /// The name it was said under.
     pub author: String,
+    /// Who said it, if somebody in particular did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
     /// What it says now; nothing once it is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -154,6 +157,7 @@ impl Projection for Rooms {
                     id: posted.message,
                     room: step.room.clone(),
                     author: posted.author.to_string(),
+                    by: posted.by,
                     text: Some(posted.text.to_string()),
                     posted: step.time,
                     edited: None,
@@ -247,7 +251,7 @@ mod tests {
     }
     fn posted(number: u128, text: &str) -> Event {
         let (text, author) = (text.parse().unwrap(), "Ana".parse().unwrap());
-        Event::MessagePosted(MessagePosted { message: id(number), text, author })
+        Event::MessagePosted(MessagePosted { message: id(number), text, author, by: None })
     }
     fn edited(number: u128, text: &str) -> Event {
         Event::MessageEdited(MessageEdited { message: id(number), text: text.parse().unwrap() })

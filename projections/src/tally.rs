@@ -258,7 +258,7 @@ mod tests {
     }
     fn opened(options: Option<&[&str]>) -> Event {
         let options = options.map(|options| options.iter().map(|option| option.parse().unwrap()).collect());
-        Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options })
+        Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options, by: None })
     }
     fn ballot(voter: &str, choice: &str) -> Event {
         let (voter, choices) = (voter.parse().unwrap(), vec![choice.parse().unwrap()]);

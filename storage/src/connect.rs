@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::embedded::Access;
-use crate::{Counters, Documents, Journal, embedded, jetstream, mongo, redis};
+use crate::{Counters, Credentials, Documents, Journal, embedded, jetstream, mongo, redis};
 
 /// Why an adapter could not be opened. Each message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +162,34 @@ pub async fn open_documents(url: &str) -> Result<Arc<dyn Documents>, OpenError> 
         _ => Err(OpenError::Url {
             url: url.to_owned(),
             port: "place for documents",
+            expected: "file:DIR or mongodb://HOST:PORT/DATABASE",
+        }),
+    }
+}
+
+/// Opens the credentials at `file:DIR` or `mongodb://…`: the place of the documents.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_credentials(url: &str) -> Result<Arc<dyn Credentials>, OpenError> {
+    credentials(url, Access::Write).await
+}
+
+/// Opens the credentials for a tool, beside the process that embedded ones belong to.
+///
+/// # Errors
+/// See [`OpenError`].
+pub async fn open_credentials_shared(url: &str) -> Result<Arc<dyn Credentials>, OpenError> {
+    credentials(url, Access::Shared).await
+}
+
+async fn credentials(url: &str, access: Access) -> Result<Arc<dyn Credentials>, OpenError> {
+    match url.split_once(':') {
+        Some(("file", place)) => embedded::open_credentials(place, access).await,
+        Some(("mongodb" | "mongodb+srv", _)) => mongo::connect_credentials(url).await,
+        _ => Err(OpenError::Url {
+            url: url.to_owned(),
+            port: "place for credentials",
             expected: "file:DIR or mongodb://HOST:PORT/DATABASE",
         }),
     }

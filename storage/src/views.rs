@@ -3,20 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cabildo_events::limits::{CONFLICT_TRIES_MAX, RETRY_FIRST_MS, VIEW_CHECK_MS};
+use cabildo_events::limits::VIEW_CHECK_MS;
 use cabildo_events::operation::{self, Decided, Projections};
-use cabildo_events::{
-    Actor, Aggregate, Command, Envelope, Event, EventId, Facts, Position, ProjectionName, Recorded, Rejection, State,
-    Timestamp, decide,
-};
+use cabildo_events::{Actor, Aggregate, Command, Event, Position, ProjectionName, Recorded, Rejection, State};
 use cabildo_projections::ProjectionId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::{Append, AppendError, Expect, Journal, Live, Page, ReadError};
+use crate::{Journal, Live, OperateError, Page, ReadError, decide_alone};
 
 /// Everything decided up to an event.
 #[derive(Clone, Debug, Default)]
@@ -145,22 +141,7 @@ fn replace(sender: &watch::Sender<Known>, found: Known) {
     });
 }
 
-/// Why an operator's wish was not granted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OperateError {
-    /// It does not fit how things stand.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// The journal could not be read. Nothing was decided.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The journal did not take it.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-}
-
-/// Decides an operator's wish and puts it on the record. Returns the event and where it stands. Decided again when another
-/// operator was faster, at most [`CONFLICT_TRIES_MAX`] times.
+/// Decides an operator's wish and puts it on the record. Returns the event and where it stands.
 ///
 /// # Errors
 /// See [`OperateError`].
@@ -171,25 +152,6 @@ pub async fn operate(
     actor: Option<Actor>,
 ) -> Result<(Position, Event), OperateError> {
     let command = Command::Operation(projection.clone(), command.clone());
-    let mut tries = 0;
-    loop {
-        let known = read(journal).await?;
-        let events = decide(&known.state, &command, &Facts::default())?;
-        let Some(event) = events.into_iter().next() else {
-            return Err(Rejection::Operation("nothing is to be done".to_owned()).into());
-        };
-        let now = Timestamp::from(jiff::Timestamp::now());
-        let mut envelope = Envelope::new(EventId(Uuid::now_v7()), command.aggregate(), now, &event);
-        envelope.actor = actor.clone();
-        let answers = journal.append(vec![Append { envelope, expect: Expect::Last(known.last) }]).await;
-        tries += 1;
-        match answers.into_iter().next() {
-            Some(Ok(appended)) => return Ok((appended.position, event)),
-            Some(Err(AppendError::Conflict)) if tries < CONFLICT_TRIES_MAX => {
-                tokio::time::sleep(Duration::from_millis(RETRY_FIRST_MS)).await;
-            }
-            Some(Err(error)) => return Err(error.into()),
-            None => return Err(AppendError::Unavailable("it gave no answer".to_owned()).into()),
-        }
-    }
+    let decided = decide_alone(journal, &command, actor).await?;
+    decided.ok_or_else(|| Rejection::Operation("nothing is to be done".to_owned()).into())
 }

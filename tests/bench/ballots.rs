@@ -32,7 +32,7 @@ pub(crate) fn ballot(number: usize) -> Append {
 
 /// Opens the polls and casts so many ballots, as fast as the journal takes them.
 pub(crate) async fn fill(journal: &dyn Journal, ballots: usize) {
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     let polls = (0..POLLS)
         .map(|number| Envelope::new(EventId(Uuid::now_v7()), poll(number), now(), &opened))
         .map(|envelope| Append { envelope, expect: Expect::Last(0) })

@@ -20,7 +20,7 @@ const POSITIONS: u64 = 100;
 async fn fill(journal: &dyn Journal) {
     let poll = Aggregate::poll(&"million".parse().unwrap());
     let envelope = |event: &Event| Envelope::new(EventId(Uuid::now_v7()), poll.clone(), now(), event);
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     let opened = Append { envelope: envelope(&opened), expect: Expect::Last(0) };
     journal.append(vec![opened]).await.remove(0).unwrap();
     let ballot = |number: usize| {

@@ -23,7 +23,7 @@ fn event(number: usize, last: &mut [MessageId]) -> Append {
             last[number % ROOMS] = message;
             let text = format!("Buenas, ¿quién toca hoy en la plaza? Yo voto por la banda número {}", number % 31);
             let (text, author) = (text.parse().unwrap(), author.parse().unwrap());
-            Event::MessagePosted(MessagePosted { message, text, author })
+            Event::MessagePosted(MessagePosted { message, text, author, by: None })
         }
         _ => {
             let text = format!("Buenas, corrijo: banda número {}", number % 29).parse().unwrap();

@@ -6,6 +6,7 @@ use cabildo_events::chat::{MessagePosted, RoomOpened};
 use cabildo_events::{Aggregate, Envelope, Event, EventId, MessageId};
 use cabildo_projections::record;
 use cabildo_storage::{Append, Expect, Journal, open_counters, open_documents, open_journal};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use crate::apply::project;
 use crate::ballots::{self, now};
 use crate::servers::{Mongo, Nats, Redis};
 use crate::table::Table;
-use crate::visible::{percentile, up};
+use crate::visible::{cabildo, percentile, up};
 
 const EVENTS: usize = 1_000_000;
 /// One event in so many is a message; the others are ballots.
@@ -41,7 +42,8 @@ fn message(number: usize) -> Append {
     let needle = if number.is_multiple_of(250_000) { "needle" } else { "" };
     let text = format!("mensaje {number}: me gusta {word} {needle}");
     let author: cabildo_events::PersonName = format!("Persona {}", number % 500).parse().unwrap();
-    let posted = MessagePosted { message: MessageId(Uuid::now_v7()), text: text.trim().parse().unwrap(), author };
+    let posted =
+        MessagePosted { message: MessageId(Uuid::now_v7()), text: text.trim().parse().unwrap(), author, by: None };
     let mut envelope = Envelope::new(EventId(Uuid::now_v7()), room(number), now(), &Event::MessagePosted(posted));
     envelope.actor = Some(format!("Persona {}", number % 500).parse().unwrap());
     Append { envelope, expect: Expect::Nothing }
@@ -82,7 +84,10 @@ async fn footing(table: &mut Table, name: &str, journal: &str, documents: &str, 
         project(record::ID, journal, counters, documents).await;
     }
     let (_server, address) = up(environment).await;
-    let client = reqwest::Client::builder().tcp_nodelay(true).build().unwrap();
+    let token = cabildo(&["users", "token", "--operator", "--minutes", "720"], environment).output().await.unwrap();
+    let token = format!("Bearer {}", String::from_utf8(token.stdout).unwrap().trim());
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, token.parse().unwrap())]);
+    let client = reqwest::Client::builder().tcp_nodelay(true).default_headers(headers).build().unwrap();
     // The other views catch up, and the index is made: then it is quiet.
     loop {
         let (_, projections) = get(&client, &format!("{address}/api/v1/projections")).await;

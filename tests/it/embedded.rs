@@ -122,7 +122,7 @@ async fn files_of_a_newer_build_or_another_program_are_refused() {
 async fn a_poll_opened_before_a_restart_is_known_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let aggregate = Aggregate::poll(&"bands".parse().unwrap());
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate.clone(), Timestamp::from_micros(1), &opened);
     let journal = open_journal(&file(folder.path())).await.unwrap();
     let append = Append { envelope: envelope.clone(), expect: Expect::Last(0) };
@@ -189,7 +189,7 @@ async fn a_tool_writes_beside_the_process_that_the_journal_belongs_to() {
     assert_eq!(owner.lane_head(lane).await.unwrap(), last.seq);
     // An expectation is held against what is there, whoever wrote it.
     let opened = |expect| {
-        let event = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+        let event = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
         let aggregate = Aggregate::poll(&"other".parse().unwrap());
         let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate, Timestamp::from_micros(0), &event);
         Append { envelope, expect: Expect::Last(expect) }

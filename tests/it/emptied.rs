@@ -37,7 +37,7 @@ async fn a_view_that_is_emptied_while_nothing_happens_is_filled_again() {
     let running = tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop.clone()));
 
     let aggregate = Aggregate::poll(&"bands".parse().unwrap());
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     let envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate.clone(), Timestamp::from_micros(0), &opened);
     let answers = journal.append(vec![Append { envelope, expect: Expect::Last(0) }]).await;
     let seq = answers[0].as_ref().unwrap().position.seq;

@@ -15,7 +15,23 @@ interface Own {
   quiet: void;
 }
 
+/** Has a page sign in as an operator at whichever gateway it goes to first. */
+export function asOperator(page: Page): Page {
+  const go = page.goto.bind(page);
+  let signedIn = false;
+  page.goto = async (url, options) => {
+    const token = Cabildo.tokens.get(new URL(url).origin);
+    if (!signedIn && token !== undefined) {
+      signedIn = true;
+      await page.addInitScript((token) => sessionStorage.setItem('cabildo.token', token), token);
+    }
+    return go(url, options);
+  };
+  return page;
+}
+
 export const test = plain.extend<Own, Shared>({
+  page: async ({ page }, use) => use(asOperator(page)),
   town: [
     async ({}, use) => {
       const cabildo = await Cabildo.start();

@@ -20,6 +20,10 @@ export interface Written {
 export class Cabildo {
   readonly folder = mkdtempSync(join(tmpdir(), 'cabildo-web-'));
   url = '';
+  /** An operator's, as it printed it. */
+  token = '';
+  /** The tokens of all that were started, by where they are reached. */
+  static readonly tokens = new Map<string, string>();
   #process: ChildProcess | undefined;
 
   static async start(): Promise<Cabildo> {
@@ -41,7 +45,11 @@ export class Cabildo {
       child.stdout.on('data', (piece: Buffer) => {
         said += piece.toString();
         const [, address] = /ready: (http:\S+)/.exec(said) ?? [];
-        if (address !== undefined) ready(address);
+        const [, token] = /#token=(\S+)\n/.exec(said) ?? [];
+        if (address === undefined || token === undefined) return;
+        this.token = token;
+        Cabildo.tokens.set(address, token);
+        ready(address);
       });
       child.once('exit', (code) => fail(new Error(`cabildo up ended with ${code}: see ${this.folder}/stderr.log`)));
       child.once('error', fail);
@@ -96,7 +104,8 @@ export class Cabildo {
   }
 
   async read<T>(path: string): Promise<T> {
-    const response = await fetch(`${this.url}/api/v1/${path}`);
+    const headers = { authorization: `Bearer ${this.token}` };
+    const response = await fetch(`${this.url}/api/v1/${path}`, { headers });
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }

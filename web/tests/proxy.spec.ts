@@ -1,5 +1,6 @@
 import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Cabildo } from './cabildo.ts';
 import { drawer, expect, rows, searched, test } from './base.ts';
 
 const PREFIX = '/town/hall';
@@ -30,6 +31,7 @@ async function proxy(target: string): Promise<{ url: string; server: Server }> {
 
 test('everything works under a path of a reverse proxy', async ({ page, town: { cabildo, story } }) => {
   const { url, server } = await proxy(cabildo.url);
+  Cabildo.tokens.set(new URL(url).origin, cabildo.token);
   try {
     const strayed: string[] = [];
     page.on('request', (request) => {

@@ -1,4 +1,4 @@
-import { drawer, expect, rows, search, searched, test } from './base.ts';
+import { asOperator, drawer, expect, rows, search, searched, test } from './base.ts';
 
 test('one finds an event by its text, follows its cause, sees the state before and after, and shares it', async ({
   page,
@@ -39,7 +39,7 @@ test('one finds an event by its text, follows its cause, sees the state before a
 
   // Somebody else, elsewhere, in another language, sees the same.
   const other = await browser.newContext({ locale: 'es-GT' });
-  const theirs = await other.newPage();
+  const theirs = asOperator(await other.newPage());
   await theirs.goto(link);
   await expect(theirs.getByRole('searchbox')).toHaveValue('"traigo el domingo"');
   await expect(rows(theirs)).toHaveCount(1);

@@ -2,8 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{Front, bind, refuse_embedded};
-use crate::connect::open_for_role;
+use super::roles::{Front, Link, bind, refuse_embedded};
+use crate::connect::{credentials_for_role, open_for_role};
 use crate::exit::Exit;
 use crate::export::Export;
 use crate::settings::{ListenOptions, PlaceOptions, Settings, TraceOptions};
@@ -32,11 +32,12 @@ pub(crate) async fn run(
     refuse_embedded(&places)?;
     let listener = bind(settings.listen(&gateway.listen)?).await?;
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
+    let Some(credentials) = credentials_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
     let mut registry = crate::registry::new();
     let opened = opened.measured(&mut registry, stop.clone());
     let exporting = export.map(|export| export.begin(&mut registry));
-    let front = Front::start(&opened, &mut registry).await?;
-    front.serve(listener, &places, crate::registry::renderer(registry), stop).await?;
+    let front = Front::start(&opened, credentials, &mut registry).await?;
+    front.serve(listener, &places, Link::Hidden, crate::registry::renderer(registry), stop).await?;
     if let Some(exporting) = exporting {
         exporting.flush().await;
     }

@@ -19,4 +19,5 @@ pub(crate) mod roles;
 pub(crate) mod rows;
 pub(crate) mod show;
 pub(crate) mod up;
+pub(crate) mod users;
 pub(crate) mod verify;

@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cabildo_consumers::verify::{Background, check_now_and_then};
+use cabildo_events::identity::Role;
+use cabildo_events::limits::TOOL_TOKEN_S;
+use cabildo_gateway::{People, Sources, Tries};
 use cabildo_producers::{Appender, Desk};
-use cabildo_storage::{Live, Views};
+use cabildo_storage::{Caller, Commands, Credentials, Live, Views};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +62,15 @@ pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
+/// Whether a gateway on a loopback address prints an operator's way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It does.
+    Shown,
+    /// It does not.
+    Hidden,
+}
+
 /// The append side and the gateway before it.
 pub(crate) struct Front {
     ports: cabildo_gateway::Ports,
@@ -67,8 +80,12 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// Starts the live feed, the appender and the desk.
-    pub(crate) async fn start(opened: &Opened, registry: &mut Registry) -> anyhow::Result<Self> {
+    /// Starts the live feed, the appender, the desk and the door for people.
+    pub(crate) async fn start(
+        opened: &Opened,
+        credentials: Arc<dyn Credentials>,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
         let (stop_appender, stop_live) = (CancellationToken::new(), CancellationToken::new());
         let live = Live::start(opened.journal.clone(), stop_live.clone()).await.context("the live feed")?;
         let views = Views::start(opened.journal.clone(), Some(&live), stop_live.clone()).await;
@@ -76,14 +93,25 @@ impl Front {
         let metrics = Arc::new(cabildo_producers::Metrics::register(registry));
         let appender = Appender::start(opened.journal.clone(), metrics.clone(), stop_appender.clone());
         let desk = Desk::start(opened.journal.clone(), appender, &live, metrics, stop_appender.clone());
+        let commands: Arc<dyn Commands> = Arc::new(desk);
+        let sources = Sources {
+            credentials,
+            journal: opened.journal.clone(),
+            documents: opened.documents.clone(),
+            commands: commands.clone(),
+            live: live.clone(),
+            views: views.clone(),
+        };
+        let people = People::start(sources, Tries::default(), stop_live.clone());
         Ok(Self {
             ports: cabildo_gateway::Ports {
                 journal: opened.journal.clone(),
                 counters: opened.counters.clone(),
                 documents: opened.documents.clone(),
-                commands: Arc::new(desk),
+                commands,
                 live,
                 views,
+                people,
             },
             metrics: Arc::new(cabildo_gateway::Metrics::register(registry)),
             stop_appender,
@@ -91,11 +119,27 @@ impl Front {
         })
     }
 
+    /// Prints the way in for whoever reads this terminal: they own the process and its files, so they are an operator. The
+    /// token stands behind `#`, which browsers keep to themselves.
+    async fn show_link(&self, address: SocketAddr) {
+        let operator = Caller { role: Role::Operator, ..Caller::default() };
+        let token = self.ports.people.tokens().for_tool(&operator, Duration::from_secs(TOOL_TOKEN_S)).await;
+        match token {
+            // Who has read the address may have stopped reading: the gateway serves all the same.
+            Ok(token) => {
+                let hours = TOOL_TOKEN_S / 3_600;
+                let _ = output::line(&format!("  as an operator, for {hours} h: http://{address}/#token={token}"));
+            }
+            Err(error) => tracing::warn!(%error, "no link for an operator: use `cabildo users token --operator`"),
+        }
+    }
+
     /// Says that it is ready, serves until `stop`, lets what is under way finish, and only then stops the append side.
     pub(crate) async fn serve(
         self,
         listener: TcpListener,
         places: &Places,
+        link: Link,
         render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -112,6 +156,9 @@ impl Front {
         };
         tracing::info!(durability = durability.name(), "{places}");
         output::line(&format!("cabildo is ready: http://{address}"))?;
+        if link == Link::Shown && address.ip().is_loopback() {
+            self.show_link(address).await;
+        }
         let commands = self.ports.commands.clone();
         let served = cabildo_gateway::run(listener, config, self.ports, self.metrics, stop).await;
         tracing::info!(waiting = commands.waiting(), "the gateway has drained");

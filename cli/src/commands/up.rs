@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::roles::{Front, bind, check_views};
-use crate::connect::open_for_role;
+use super::roles::{Front, Link, bind, check_views};
+use crate::connect::{credentials_for_role, open_for_role};
 use crate::exit::Exit;
 use crate::export::Export;
 use crate::settings::{ListenOptions, PlaceOptions, Settings, TraceOptions, VerifyOptions, WorkerOptions};
 
 /// Run everything in one process: gateway and consumers
 ///
-/// Prints the address when it is ready. SIGTERM and Ctrl-C stop it in order: the gateway finishes what is under way,
+/// Prints the address when it is ready, and on a loopback address a link that signs an operator in. SIGTERM and Ctrl-C stop it in order: the gateway finishes what is under way,
 /// then the journal and the views are brought to rest.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Up {
@@ -43,11 +43,12 @@ pub(crate) async fn run(
     let background = settings.verify(&up.verify)?;
     let listener = bind(settings.listen(&up.listen)?).await?;
     let Some(opened) = open_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
+    let Some(credentials) = credentials_for_role(&places, &stop).await? else { return Ok(Exit::Ok) };
 
     let mut registry = crate::registry::new();
     let opened = opened.measured(&mut registry, stop.clone());
     let exporting = export.map(|export| export.begin(&mut registry));
-    let front = Front::start(&opened, &mut registry).await?;
+    let front = Front::start(&opened, credentials, &mut registry).await?;
     let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
     let ports =
         cabildo_consumers::Ports { journal: opened.journal, counters: opened.counters, documents: opened.documents };
@@ -55,7 +56,7 @@ pub(crate) async fn run(
     let checking = check_views(background, &ports, &metrics, &stop_consumers);
     let consumers = tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop_consumers.clone()));
 
-    let served = front.serve(listener, &places, crate::registry::renderer(registry), stop).await;
+    let served = front.serve(listener, &places, Link::Shown, crate::registry::renderer(registry), stop).await;
     stop_consumers.cancel();
     consumers.await?;
     checking.await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cabildo_events::chat::{self, MessageDeleted, MessageEdited, MessagePosted, MessageStatus};
-use cabildo_events::{Aggregate, Command, EventId, Facts, MessageId, MessageText, PersonName, Position, RoomId};
+use cabildo_events::{Aggregate, Command, EventId, Facts, MessageId, MessageText, Position, RoomId, UserId};
 use cabildo_projections::rooms::{self, MESSAGES, Message, message_key};
 use cabildo_storage::{Order, Query};
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
 struct PostMessage {
     id: Option<String>,
     text: String,
-    author: String,
+    author: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ struct MessageWritten<'a> {
 async fn post(room: &str, call: Call, input: Result<PostMessage, Problem>) -> Result<Response, Problem> {
     let room: RoomId = segment("room", room)?;
     let input = input?;
-    let author = PersonName::try_from(input.author).map_err(|error| Problem::bad_value("author", error))?;
+    let author = call.goes_by(input.author.as_deref(), "author").await?;
     let at = call.circumstances(Some(author.as_str()))?;
     let message = match (&input.id, &at.idempotency_key) {
         (Some(id), _) => id.parse().map_err(|error| Problem::bad_value("id", error))?,
@@ -73,7 +73,7 @@ async fn post(room: &str, call: Call, input: Result<PostMessage, Problem>) -> Re
         (None, Some(key)) => MessageId(EventId::from_key(&format!("message of {room} by {author}"), key).0),
         (None, None) => MessageId(Uuid::now_v7()),
     };
-    let posted = MessagePosted { message, text: text(input.text)?, author };
+    let posted = MessagePosted { message, text: text(input.text)?, author, by: call.caller().user };
     let command = Command::Chat(room.clone(), chat::Command::Post(posted));
     let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
     let location = format!("/api/v1/rooms/{}/messages/{message}", escape(room.as_str()));
@@ -101,15 +101,20 @@ fn name(room: &str, id: &str) -> Result<(RoomId, MessageId), Problem> {
 
 async fn change(room: &RoomId, message: MessageId, call: &Call, command: chat::Command) -> Result<Response, Problem> {
     let at = call.circumstances(None)?;
-    let facts = Facts { message: status(&call.gateway, room, message).await? };
+    let (message_status, writer) = status(&call.gateway, room, message).await?;
+    let facts = Facts { message: message_status, writer, asker: call.caller().asker() };
     let command = Command::Chat(room.clone(), command);
     let receipt = call.gateway.ports.commands.execute(command, facts, at).await?;
     answer::written(&receipt, MessageWritten { room: room.as_str(), id: message }, None)
 }
 
-/// What is known of a message. One that the view does not know may have been posted a moment ago: then the view is given
+/// What is known of a message, and who wrote it. One that the view does not know may have been posted a moment ago: then the view is given
 /// the time to reach what the journal holds now.
-async fn status(gateway: &Gateway, room: &RoomId, message: MessageId) -> Result<MessageStatus, Problem> {
+async fn status(
+    gateway: &Gateway,
+    room: &RoomId,
+    message: MessageId,
+) -> Result<(MessageStatus, Option<UserId>), Problem> {
     let lane = Aggregate::room(room).lane();
     let documents = &*gateway.ports.documents;
     let view = gateway.ports.views.live(rooms::ID);
@@ -121,12 +126,13 @@ async fn status(gateway: &Gateway, room: &RoomId, message: MessageId) -> Result<
         }
         found = only(look().await?);
     }
-    let Some(document) = found else { return Ok(MessageStatus::Unknown) };
+    let Some(document) = found else { return Ok((MessageStatus::Unknown, None)) };
     let message: Message = serde_json::from_str(&document.body).map_err(|error| {
         tracing::error!(%error, "a view holds a message that cannot be read");
         Problem::new(&problem::INTERNAL, "the message cannot be read")
     })?;
-    Ok(if message.deleted.is_some() { MessageStatus::Deleted } else { MessageStatus::Present })
+    let status = if message.deleted.is_some() { MessageStatus::Deleted } else { MessageStatus::Present };
+    Ok((status, message.by))
 }
 
 #[derive(Serialize)]

@@ -8,6 +8,7 @@ mod graph;
 mod hits;
 mod messages;
 mod operation;
+mod people;
 mod polls;
 mod pulse;
 mod rooms;
@@ -36,5 +37,6 @@ pub(crate) fn all(
     let record = hits::routes(gateway).or(facets::routes(gateway)).unify().or(found).unify().boxed();
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
+    let operation = people::routes(gateway).or(operation).unify().boxed();
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
 }

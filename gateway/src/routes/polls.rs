@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cabildo_events::{
-    Aggregate, Command, Facts, FieldName, FieldValue, OptionLabel, PollId, Position, Question, VoterId, poll,
+    Aggregate, Command, Facts, FieldName, FieldValue, OptionLabel, PersonName, PollId, Position, Question, VoterId,
+    poll,
 };
 use cabildo_projections::tally::{self, INDEX, INDEX_KEY};
 use cabildo_storage::Moment;
@@ -86,7 +87,7 @@ async fn open(call: Call, input: Result<OpenPoll, Problem>) -> Result<Response, 
     let options = input.options.map(|options| options.into_iter().enumerate().map(option).collect()).transpose()?;
     let at = call.circumstances(None)?;
     let slug = slug::slug(question.as_str());
-    let opened = poll::PollOpened { question, options };
+    let opened = poll::PollOpened { question, options, by: call.caller().user };
     let commands = &call.gateway.ports.commands;
     let command = |poll: &PollId| Command::Poll(poll.clone(), poll::Command::Open(opened.clone()));
     let mut poll = given.clone().map_or_else(|| made(&slug), Ok)?;
@@ -106,6 +107,7 @@ fn option((index, label): (usize, String)) -> Result<OptionLabel, Problem> {
 async fn cast(poll: &str, voter: &str, call: Call, input: Result<CastBallot, Problem>) -> Result<Response, Problem> {
     let (poll, voter): (PollId, VoterId) = (segment("poll", poll)?, segment("voter", voter)?);
     let input = input?;
+    let voter = votes_as(&call, voter).await?;
     let choice = OptionLabel::try_from(input.choice).map_err(|error| Problem::bad_value("choice", error))?;
     let fields = input.fields.into_iter().map(field).collect::<Result<_, _>>()?;
     let at = call.circumstances(Some(voter.as_str()))?;
@@ -113,6 +115,16 @@ async fn cast(poll: &str, voter: &str, call: Call, input: Result<CastBallot, Pro
     let command = Command::Poll(poll.clone(), poll::Command::Cast(ballot));
     let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
     answer::written(&receipt, BallotWritten { poll: poll.as_str(), voter: voter.as_str() }, None)
+}
+
+/// Who has a name of their own votes under it, once; nobody else does.
+async fn votes_as(call: &Call, voter: VoterId) -> Result<VoterId, Problem> {
+    // What is longer than a name, or looks otherwise, is nobody's.
+    if call.caller().name.is_none() && voter.as_str().parse::<PersonName>().is_err() {
+        return Ok(voter);
+    }
+    let name = call.goes_by(Some(voter.as_str()), "voter").await?;
+    VoterId::try_from(String::from(name)).map_err(|error| Problem::bad_value("voter", error))
 }
 
 fn field((name, value): (String, String)) -> Result<(FieldName, FieldValue), Problem> {
@@ -125,7 +137,8 @@ fn field((name, value): (String, String)) -> Result<(FieldName, FieldValue), Pro
 async fn close(poll: &str, call: Call) -> Result<Response, Problem> {
     let poll: PollId = segment("poll", poll)?;
     let command = Command::Poll(poll.clone(), poll::Command::Close);
-    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), call.circumstances(None)?).await?;
+    let facts = Facts { asker: call.caller().asker(), ..Facts::default() };
+    let receipt = call.gateway.ports.commands.execute(command, facts, call.circumstances(None)?).await?;
     answer::written(&receipt, PollWritten { poll: poll.as_str() }, None)
 }
 

@@ -32,7 +32,7 @@ impl JournalDoor {
             return Ok(false);
         }
         let id = EventId::from_key(&aggregate.to_string(), "open");
-        let opened = Event::PollOpened(PollOpened { question: question.clone(), options: None });
+        let opened = Event::PollOpened(PollOpened { question: question.clone(), options: None, by: None });
         let append = Append { envelope: Envelope::new(id, aggregate, now(), &opened), expect: Expect::Last(0) };
         match self.appender.append(append).await {
             Ok(appended) => Ok(!appended.repeated),

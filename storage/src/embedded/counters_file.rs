@@ -36,6 +36,7 @@ const LAYOUT: Layout = Layout {
     ),
     upgrades: &[],
     fsync: false,
+    private: false,
 };
 
 /// The counters' file.

@@ -39,6 +39,8 @@ pub(super) struct Layout {
     pub(super) upgrades: &'static [Upgrade],
     /// Whether a commit waits for the disk: yes for the journal; a view may lose its last moments together with its watermark.
     pub(super) fsync: bool,
+    /// Whether nobody but its owner may read the file.
+    pub(super) private: bool,
 }
 
 /// Where a file is and how it is used; opens connections.
@@ -96,6 +98,9 @@ impl Database {
 
     /// A connection that writes.
     pub(super) fn writer(&self) -> Result<Connection, OpenError> {
+        if self.layout.private {
+            make_private(&self.path).map_err(|error| unavailable(&self.path, error))?;
+        }
         let open = || {
             let connection = Connection::open(&self.path)?;
             prepare(&connection)?;
@@ -125,6 +130,15 @@ impl Database {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Makes the file before SQLite does, for its owner alone; SQLite's own files beside it get the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// A connection to a store that lives in memory, for the simulation.

@@ -19,6 +19,7 @@ const LAYOUT: Layout = Layout {
     tables: watermarks_table!(),
     upgrades: &[add_lanes, begin_record],
     fsync: false,
+    private: false,
 };
 
 /// The columns of a collection's table, as [`document`] reads them.

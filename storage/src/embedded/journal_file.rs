@@ -43,6 +43,7 @@ pub(super) const LAYOUT: Layout = Layout {
         ) WITHOUT ROWID;",
     upgrades: &[index_lanes],
     fsync: true,
+    private: false,
 };
 
 /// To schema 2: an index by lane, for [`of`].

@@ -7,6 +7,7 @@
 mod cells;
 mod collections;
 mod counters_file;
+mod credentials;
 mod database;
 mod documents_file;
 mod find;
@@ -25,7 +26,7 @@ pub use journal_file::JournalFile;
 
 use std::sync::Arc;
 
-use crate::{Counters, Documents, Journal, OpenError};
+use crate::{Counters, Credentials, Documents, Journal, OpenError};
 
 pub(crate) async fn open_journal(place: &str, access: Access) -> Result<Arc<dyn Journal>, OpenError> {
     let place = place.to_owned();
@@ -44,6 +45,13 @@ pub(crate) async fn open_documents(place: &str, access: Access) -> Result<Arc<dy
     blocking(move || sink::EmbeddedSink::<DocumentsFile>::open(&place, access))
         .await
         .map(|documents| Arc::new(documents) as _)
+}
+
+pub(crate) async fn open_credentials(place: &str, access: Access) -> Result<Arc<dyn Credentials>, OpenError> {
+    let place = place.to_owned();
+    blocking(move || credentials::EmbeddedCredentials::open(&place, access))
+        .await
+        .map(|credentials| Arc::new(credentials) as _)
 }
 
 async fn blocking<T: Send + 'static>(

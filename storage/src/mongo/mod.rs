@@ -28,6 +28,7 @@
 
 mod apply;
 mod body;
+mod credentials;
 mod documents;
 mod find;
 mod layout;
@@ -44,7 +45,7 @@ use cabildo_events::limits::{SINK_CALL_MS, SINK_CONNECT_MS};
 use documents::MongoDocuments;
 
 use crate::connect::without_credentials;
-use crate::{Documents, OpenError, SinkError};
+use crate::{Credentials, Documents, OpenError, SinkError};
 
 /// The layout of collections that this build writes and reads.
 const SCHEMA: i32 = 3;
@@ -55,6 +56,19 @@ const DATABASE: &str = "cabildo";
 /// Connects to MongoDB at `mongodb://HOST:PORT/DATABASE` (default database: `cabildo`), with any parameter of MongoDB's
 /// connection strings, but for the read and write concerns and the read preference: those are part of the contract.
 pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Documents>, OpenError> {
+    let (database, shown) = open(url).await?;
+    Ok(Arc::new(MongoDocuments::new(database, shown)))
+}
+
+/// Connects to the credentials in the database of the documents, by a connection of their own.
+pub(crate) async fn connect_credentials(url: &str) -> Result<Arc<dyn Credentials>, OpenError> {
+    let (database, shown) = open(url).await?;
+    let opened = credentials::MongoCredentials::open(&database).await;
+    let unavailable = |SinkError::Unavailable { reason, .. }| OpenError::Unavailable { what: shown, reason };
+    Ok(Arc::new(opened.map_err(unavailable)?))
+}
+
+async fn open(url: &str) -> Result<(Database, String), OpenError> {
     let shown = without_credentials(url);
     let mut options = ClientOptions::parse(url)
         .await
@@ -71,7 +85,7 @@ pub(crate) async fn connect(url: &str) -> Result<Arc<dyn Documents>, OpenError> 
         .map_err(|error| OpenError::Mismatch { what: shown.clone(), reason: error.to_string() })?;
     let database = client.database(&name);
     check(&database, &shown).await.map_err(unavailable)??;
-    Ok(Arc::new(MongoDocuments::new(database, shown)))
+    Ok((database, shown))
 }
 
 async fn check(database: &Database, shown: &str) -> Result<Result<(), OpenError>, SinkError> {

@@ -9,6 +9,7 @@ mod parked;
 mod past;
 mod settings;
 mod up;
+mod users;
 mod verify;
 mod votes;
 

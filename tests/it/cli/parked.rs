@@ -19,7 +19,7 @@ fn ballot(voter: &str) -> Event {
 async fn given_a_poll_with_a_stranger(folder: &Path) {
     let journal = open_journal(&format!("file:{}", folder.join("data").display())).await.unwrap();
     let aggregate = Aggregate::poll(&"bands".parse().unwrap());
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options: None, by: None });
     let now = Timestamp::from(jiff::Timestamp::now());
     for (index, event) in [opened, ballot("ana"), ballot("nobody"), ballot("luis")].iter().enumerate() {
         let mut envelope = Envelope::new(EventId(Uuid::now_v7()), aggregate.clone(), now, event);

@@ -9,7 +9,7 @@ use super::{Answer, DEADLINE, Gateway, Stores, in_time};
 async fn while_it_drains_it_says_so_and_finishes_what_is_under_way() {
     let mut gateway = Gateway::start().await;
     gateway.open_poll().await;
-    let mut tail = gateway.client.get(gateway.url("/api/v1/events/tail")).send().await.unwrap();
+    let mut tail = gateway.request("GET", "/api/v1/events/tail").await.send().await.unwrap();
     let body = r#"{"choice": "Malacates"}"#;
     let mut under_way = gateway.connect().await;
     let head = format!(

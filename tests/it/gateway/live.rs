@@ -24,7 +24,7 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) async fn open(gateway: &Gateway, path: &str, headers: &[(&str, &str)]) -> Self {
-        let mut request = gateway.client.get(gateway.url(path)).header("Accept", "text/event-stream");
+        let mut request = gateway.request("GET", path).await.header("Accept", "text/event-stream");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -27,7 +27,7 @@ async fn any_position_shows_what_the_ballots_until_then_add_up_to(stores: Stores
     let journal = gateway.stores.journal.clone();
     let polls = ["bands", "films"].map(|poll| Aggregate::poll(&poll.parse::<PollId>().unwrap()));
     let mut dice = StdRng::seed_from_u64(7);
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     for poll in &polls {
         journal.append(vec![append(poll, &opened, Some(0))]).await.remove(0).unwrap();
     }
@@ -239,7 +239,8 @@ async fn what_an_event_changed_is_shown_for_every_kind_of_aggregate() {
     let completed = |side: &str| change[side]["tasks"][task.to_string()]["completed"].clone();
     assert_eq!((completed("before"), completed("after"), &change["kind"]), (json!(false), json!(true), &json!("list")));
     let change = state(&person).await;
-    assert_eq!((&change["before"], &change["after"]), (&Value::Null, &json!({"holder": user})));
+    let after = json!({"holder": user, "name": "Ana", "role": "member"});
+    assert_eq!((&change["before"], &change["after"]), (&Value::Null, &after));
 
     let tally = "tally".parse().unwrap();
     let pause = operation::Command::Pause("a look".parse().unwrap());

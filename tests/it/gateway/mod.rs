@@ -6,6 +6,7 @@ mod drain;
 mod live;
 mod lookback;
 mod openapi;
+mod people;
 mod pulse;
 mod reads;
 mod search;
@@ -16,13 +17,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cabildo_gateway::Patience;
+use cabildo_events::identity::Role;
+use cabildo_gateway::{Patience, People, Sources, Tries};
 use cabildo_producers::{Appender, Desk};
 use cabildo_storage::{
-    Commands, Counters, Documents, Journal, Live, Views, open_counters, open_documents, open_journal,
+    Caller, Commands, Counters, Credentials, Documents, Journal, Live, Views, open_counters, open_credentials,
+    open_documents, open_journal,
 };
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +41,7 @@ struct Stores {
     journal: Arc<dyn Journal>,
     counters: Arc<dyn Counters>,
     documents: Arc<dyn Documents>,
+    credentials: Arc<dyn Credentials>,
     stop: CancellationToken,
     _folder: TempDir,
 }
@@ -59,6 +63,7 @@ impl Stores {
         let place = |address: &str| address.replace("{}", folder.path().to_str().unwrap());
         let journal = open_journal(&place(journal)).await.unwrap();
         let counters = open_counters(&place(counters)).await.unwrap();
+        let credentials = open_credentials(&place(documents)).await.unwrap();
         let documents = open_documents(&place(documents)).await.unwrap();
         let ports = cabildo_consumers::Ports {
             journal: journal.clone(),
@@ -70,7 +75,7 @@ impl Stores {
             Arc::new(cabildo_consumers::Metrics::register(&mut prometheus_client::registry::Registry::default()));
         let config = cabildo_consumers::Config::all(1);
         tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop.clone()));
-        Self { journal, counters, documents, stop, _folder: folder }
+        Self { journal, counters, documents, credentials, stop, _folder: folder }
     }
 }
 
@@ -91,6 +96,7 @@ struct Gateway {
 struct Front {
     address: SocketAddr,
     commands: Arc<dyn Commands>,
+    people: Arc<People>,
     stop: CancellationToken,
     stop_appender: CancellationToken,
     serving: JoinHandle<std::io::Result<()>>,
@@ -98,6 +104,10 @@ struct Front {
 
 impl Front {
     async fn start(stores: &Stores, patience: Patience) -> Self {
+        Self::start_with(stores, patience, Tries::default()).await
+    }
+
+    async fn start_with(stores: &Stores, patience: Patience, tries: Tries) -> Self {
         let mut registry = prometheus_client::registry::Registry::default();
         let (stop, stop_appender) = (CancellationToken::new(), CancellationToken::new());
         let journal = stores.journal.clone();
@@ -107,6 +117,15 @@ impl Front {
         let appender = Appender::start(journal.clone(), metrics.clone(), stop_appender.clone());
         let commands: Arc<dyn Commands> =
             Arc::new(Desk::start(journal.clone(), appender, &live, metrics, stop_appender.clone()));
+        let sources = Sources {
+            credentials: stores.credentials.clone(),
+            journal: journal.clone(),
+            documents: stores.documents.clone(),
+            commands: commands.clone(),
+            live: live.clone(),
+            views: views.clone(),
+        };
+        let people = People::start(sources, tries, stop_appender.clone());
         let ports = cabildo_gateway::Ports {
             journal,
             counters: stores.counters.clone(),
@@ -114,6 +133,7 @@ impl Front {
             commands: commands.clone(),
             live,
             views,
+            people: people.clone(),
         };
         let metrics = Arc::new(cabildo_gateway::Metrics::register(&mut registry));
         let render_metrics = Arc::new(move || {
@@ -126,7 +146,7 @@ impl Front {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(cabildo_gateway::run(listener, config, ports, metrics, stop.clone()));
-        Self { address, commands, stop, stop_appender, serving }
+        Self { address, commands, people, stop, stop_appender, serving }
     }
 }
 
@@ -148,6 +168,10 @@ impl Gateway {
 
     async fn with(stores: Stores, patience: Patience) -> Self {
         let front = Front::start(&stores, patience).await;
+        Self::before(stores, front)
+    }
+
+    fn before(stores: Stores, front: Front) -> Self {
         Self { stores, front, client: crate::http_client().timeout(DEADLINE).build().unwrap() }
     }
 
@@ -162,9 +186,24 @@ impl Gateway {
         format!("http://{}{path}", self.front.address)
     }
 
+    /// A token of an operator without a name.
+    async fn operator(&self) -> String {
+        let operator = Caller { role: Role::Operator, ..Caller::default() };
+        self.front.people.tokens().for_tool(&operator, Duration::from_secs(600)).await.unwrap()
+    }
+
+    /// A request, as an operator where that takes one.
+    async fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let request = self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), self.url(path));
+        if takes_operator(path) { request.bearer_auth(self.operator().await) } else { request }
+    }
+
+    /// Sends it, unless the headers say otherwise as an operator where that takes one.
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Answer {
-        let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let mut request = self.client.request(method, self.url(path));
+        let mut request = match headers.iter().any(|(name, _)| *name == "Authorization") {
+            true => self.client.request(Method::from_bytes(method.as_bytes()).unwrap(), self.url(path)),
+            false => self.request(method, path).await,
+        };
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -226,6 +265,11 @@ impl Gateway {
         let _ = in_time("the gateway closes", stream.read_to_end(&mut answer)).await;
         Answer::parse(&answer)
     }
+}
+
+/// Whether what is at an address is for operators.
+fn takes_operator(path: &str) -> bool {
+    ["/api/v1/events", "/api/v1/projections", "/api/v1/pulse"].iter().any(|begin| path.starts_with(begin))
 }
 
 /// Fails if something takes longer than [`DEADLINE`].

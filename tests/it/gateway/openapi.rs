@@ -85,9 +85,18 @@ fn hold(document: &Value, operation: &Value, answer: &Answer, media: &str) {
     }
 }
 
-async fn call(gateway: &Gateway, method: &str, path: &str, media: &str, body: Option<Value>) -> Answer {
-    let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-    let mut request = gateway.client.request(method, gateway.url(path)).header("Accept", media);
+async fn call(
+    gateway: &Gateway,
+    method: &str,
+    path: &str,
+    media: &str,
+    token: Option<&str>,
+    body: Option<Value>,
+) -> Answer {
+    let mut request = gateway.request(method, path).await.header("Accept", media);
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
     if let Some(body) = body {
         request = request.json(&body);
     }
@@ -140,6 +149,15 @@ async fn every_operation_answers_as_the_document_says() {
         ("get_pulse", None),
         ("get_context", None),
         ("get_graph", None),
+        ("register", Some(json!({"name": "Berta", "password": "correcto caballo"}))),
+        ("get_me", None),
+        ("change_password", Some(json!({"current": "correcto caballo", "new": "otro caballo"}))),
+        ("refresh_session", Some(json!({"refresh_token": ""}))),
+        ("sign_out", None),
+        ("sign_in", Some(json!({"name": "Berta", "password": "otro caballo"}))),
+        ("sign_out_everywhere", None),
+        ("enter_as_guest", Some(json!({"name": "Visita"}))),
+        ("get_keys", None),
         ("get_time", None),
         ("get_openapi", None),
         ("get_livez", None),
@@ -160,20 +178,29 @@ async fn every_operation_answers_as_the_document_says() {
         })
         .collect();
     let mut called = BTreeSet::new();
-    for (id, body) in calls {
+    let mut session = Value::Null;
+    for (id, mut body) in calls {
         let (route, method, operation) =
             operations.iter().find(|(_, _, operation)| operation["operationId"] == id).expect(id);
         assert_eq!(operation["requestBody"].is_object(), body.is_some(), "{id}");
         if let Some(body) = &body {
             check_request(&document, operation, body);
         }
+        if let Some(refresh) = body.as_mut().and_then(|body| body.get_mut("refresh_token")) {
+            *refresh = session["refresh_token"].clone();
+        }
+        let oneself = ["get_me", "change_password", "sign_out", "sign_out_everywhere"].contains(&id);
+        let token = session["access_token"].as_str().filter(|_| oneself).map(str::to_owned);
         let method = method.to_uppercase();
         let (status, success) =
             operation["responses"].as_object().unwrap().iter().find(|(status, _)| status.starts_with('2')).expect(id);
         for media in success["content"].as_object().expect(id).keys() {
-            let answer = call(&gateway, &method, &address(route), media, body.clone()).await;
+            let answer = call(&gateway, &method, &address(route), media, token.as_deref(), body.clone()).await;
             assert_eq!(answer.status.to_string(), *status, "{id}: {}", answer.text);
             hold(&document, operation, &answer, media);
+            if answer.text.contains("access_token") {
+                session = answer.json();
+            }
             if let Some(position) = answer.headers.get("cabildo-position").filter(|_| method != "GET") {
                 // The views catch up before they are read.
                 let position = position.to_str().unwrap();

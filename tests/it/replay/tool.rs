@@ -40,7 +40,7 @@ fn ballot(number: usize) -> Append {
 /// A poll, a room, and then ballots and messages by turns.
 async fn fill(journal: &dyn Journal, events: usize) {
     let room = Aggregate::room(&"lobby".parse().unwrap());
-    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None });
+    let opened = Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: None, by: None });
     let lobby = Event::RoomOpened(RoomOpened { name: "Sala".parse().unwrap(), topic: None });
     let mut batch = vec![append(&poll(), &opened, Expect::Last(0)), append(&room, &lobby, Expect::Last(0))];
     for number in 0..events {
@@ -49,7 +49,7 @@ async fn fill(journal: &dyn Journal, events: usize) {
             _ => {
                 let message = MessageId(Uuid::now_v7());
                 let (text, author) = (format!("buenas {number}").parse().unwrap(), "Ana".parse().unwrap());
-                append(&room, &Event::MessagePosted(MessagePosted { message, text, author }), Expect::Nothing)
+                append(&room, &Event::MessagePosted(MessagePosted { message, text, author, by: None }), Expect::Nothing)
             }
         });
         if batch.len() == 1_000 || number + 1 == events {

@@ -32,7 +32,7 @@ fn poll(random: &mut StdRng) -> (Aggregate, Event) {
     let event = match random.random_range(0..40) {
         0..5 => {
             let options = OPTIONS[..2].iter().map(|option| option.parse().unwrap()).collect();
-            Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: Some(options) })
+            Event::PollOpened(PollOpened { question: "¿Quién?".parse().unwrap(), options: Some(options), by: None })
         }
         5 => Event::PollClosed(PollClosed {}),
         _ => Event::BallotCast(BallotCast {
@@ -50,7 +50,7 @@ fn room(random: &mut StdRng) -> (Aggregate, Event) {
     let text = || "buenas".parse().unwrap();
     let event = match random.random_range(0..10) {
         0 => Event::RoomOpened(RoomOpened { name: "Sala".parse().unwrap(), topic: None }),
-        1..6 => Event::MessagePosted(MessagePosted { message, text: text(), author: "Ana".parse().unwrap() }),
+        1..6 => Event::MessagePosted(MessagePosted { message, text: text(), author: "Ana".parse().unwrap(), by: None }),
         6..9 => {
             let text = format!("edit {}", random.random_range(0..100)).parse().unwrap();
             Event::MessageEdited(MessageEdited { message, text })

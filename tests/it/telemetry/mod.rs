@@ -2,9 +2,10 @@
 
 mod collector;
 mod metrics;
+mod secrets;
 mod traces;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ struct Role {
     child: Child,
     address: String,
     client: reqwest::Client,
+    folder: PathBuf,
+    /// Where the credentials are, if not in the folder.
+    places: Vec<String>,
 }
 
 impl Role {
@@ -33,11 +37,26 @@ impl Role {
         let line = line.expect("it says that it is ready");
         let (_, address) = line.split_once("is ready: ").expect("the address");
         let client = crate::http_client().timeout(DEADLINE).build().unwrap();
-        Self { child, address: address.to_owned(), client }
+        let documents = arguments.iter().position(|argument| *argument == "--documents");
+        let places = documents.map_or(&[][..], |at| &arguments[at..=at + 1]);
+        let (folder, places) = (folder.to_owned(), places.iter().map(|&argument| argument.to_owned()).collect());
+        Self { child, address: address.to_owned(), client, folder, places }
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
+    }
+
+    /// Reads as an operator, who may read the store of the credentials.
+    async fn get_as_operator(&self, path: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cabildo"));
+        command.args(["users", "token", "--operator"]).args(&self.places).current_dir(&self.folder).env_clear();
+        let made = command.output().await.unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let token = String::from_utf8(made.stdout).unwrap();
+        let response = self.client.get(self.url(path)).bearer_auth(token.trim()).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.text().await.unwrap()
     }
 
     async fn get(&self, path: &str) -> String {

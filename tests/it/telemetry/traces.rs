@@ -34,7 +34,8 @@ async fn follow(collector: &Collector, trace: &str) -> (Span, Span) {
 
 /// The trace that an event carries: its id, the span, the flags.
 async fn carried(role: &Role, position: &str) -> (String, String, String) {
-    let event: Value = serde_json::from_str(&role.get(&format!("/api/v1/events/{position}")).await).unwrap();
+    let event: Value =
+        serde_json::from_str(&role.get_as_operator(&format!("/api/v1/events/{position}")).await).unwrap();
     let text = event["traceparent"].as_str().unwrap_or_else(|| panic!("no traceparent in {event}"));
     let parts: Vec<_> = text.split('-').collect();
     assert_eq!((parts.len(), parts[0]), (4, "00"), "{text}");

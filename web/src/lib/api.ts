@@ -1,4 +1,5 @@
 import { address, type Params } from './base.ts';
+import { forgetToken, token } from './token.ts';
 
 /** A problem document (RFC 9457) as the gateway writes it. */
 export interface ProblemDocument {
@@ -25,8 +26,11 @@ export class Problem extends Error {
 /** Nobody answered: the gateway or the way to it is down. */
 export class Unreachable extends Error {}
 
-/** Told of every answer and every silence: the connection state is made of them. */
-export const heard: { answered: () => void; silent: () => void } = { answered: () => {}, silent: () => {} };
+/**
+ * Told of every answer and every silence: the connection state is made of them; and of what was refused because of who is
+ * asking.
+ */
+export const heard = { answered: () => {}, silent: () => {}, denied: () => {} };
 
 let aheadMs = 0;
 
@@ -44,12 +48,14 @@ export interface Options {
 }
 
 /**
- * Asks the gateway. Throws `Problem` if it says no, `Unreachable` if nobody answers, and what the signal says if it is
+ * Asks the gateway, as whom the token says, or as a guest. Throws `Problem` if it says no, `Unreachable` if nobody answers, and what the signal says if it is
  * given up.
  */
 export async function ask(path: string, options: Options = {}): Promise<Response> {
   const { params, accept = 'application/json', signal = null, since } = options;
   const headers: Record<string, string> = since === undefined ? { accept } : { accept, 'cabildo-min-position': since };
+  const shown = token();
+  if (shown !== undefined) headers['authorization'] = `Bearer ${shown}`;
   let response: Response;
   try {
     response = await fetch(address(path, params), { headers, signal });
@@ -68,7 +74,13 @@ export async function ask(path: string, options: Options = {}): Promise<Response
   const date = Date.parse(response.headers.get('date') ?? '');
   if (Math.abs(date - Date.now()) > 2_000) aheadMs = date - Date.now();
   if (response.ok) return response;
-  throw new Problem(isProblem ? await response.json() : unknown(response));
+  const problem = new Problem(isProblem ? await response.json() : unknown(response));
+  if (problem.code === 'invalid-token' && shown !== undefined) {
+    forgetToken();
+    return ask(path, options);
+  }
+  if (['sign-in', 'forbidden'].includes(problem.code)) heard.denied();
+  throw problem;
 }
 
 export async function get<T>(path: string, options: Options = {}): Promise<T> {

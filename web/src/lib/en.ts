@@ -20,6 +20,9 @@ export const en = {
   unknownTitle: 'There is nothing at this address',
   unknownText: 'The link may be old, or a letter is missing. All that happened is on the record:',
   unknownWay: 'Go to the record',
+  signInTitle: 'Sign in as an operator.',
+  signInText:
+    'What others do is for operators to see. Open the link that `cabildo up` printed when it started, or put #token= and what `cabildo users token --operator` prints behind the address of this page.',
   close: 'Close',
   loading: 'Loading …',
   failedText: (detail: string) => `The gateway says: ${detail}`,

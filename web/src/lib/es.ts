@@ -23,6 +23,9 @@ export const es: Words = {
   unknownTitle: 'No hay nada en esta dirección',
   unknownText: 'Puede que el enlace sea viejo, o que le falte una letra. Todo lo que pasó consta en actas:',
   unknownWay: 'Ir a las actas',
+  signInTitle: 'Entre como operador.',
+  signInText:
+    'Lo que hacen los demás lo ven los operadores. Abra el enlace que `cabildo up` mostró al arrancar, o agregue #token= y lo que muestra `cabildo users token --operator` al final de la dirección de esta página.',
   close: 'Cerrar',
   loading: 'Cargando …',
   failedText: (detail) => `La pasarela dice: ${detail}`,

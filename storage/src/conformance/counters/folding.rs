@@ -20,7 +20,7 @@ fn ballots(dice: &mut Dice, events: u64) -> Vec<Recorded> {
         1..=3 => {
             let listed = dice.roll(2) == 0;
             let listed = listed.then(|| options[..3].iter().map(|option| option.parse().unwrap()).collect());
-            Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options: listed })
+            Event::PollOpened(PollOpened { question: "¿Quién toca?".parse().unwrap(), options: listed, by: None })
         }
         _ => {
             let voter = format!("voter {}", dice.roll(20)).parse().unwrap();

@@ -21,7 +21,7 @@ fn talk(dice: &mut Dice, events: u64) -> Vec<Recorded> {
         let text = format!("hola número {}", dice.roll(1_000)).parse().unwrap();
         match dice.roll(20) {
             0 => Event::RoomOpened(RoomOpened { name: "Sala".parse().unwrap(), topic: None }),
-            1..=9 => Event::MessagePosted(MessagePosted { message, text, author: "Ana".parse().unwrap() }),
+            1..=9 => Event::MessagePosted(MessagePosted { message, text, author: "Ana".parse().unwrap(), by: None }),
             10..=17 => Event::MessageEdited(MessageEdited { message, text }),
             _ => Event::MessageDeleted(MessageDeleted { message }),
         }
