@@ -1,4 +1,4 @@
-//! HTTP, server-sent events, and the live fan-out.
+//! HTTP, gRPC, server-sent events, and the live fan-out.
 //!
 //! A connection passes the accept loop ([`serve`]), the edge (who may ask, measuring, problem documents), and ends at an
 //! operation of [`routes`]. Writes go to the [`Commands`] port and answer with a position; reads go to the views and may
@@ -20,12 +20,15 @@ mod columns;
 mod edge;
 mod filter;
 mod fresh;
+mod grpc;
 mod histories;
 mod lookback;
 mod metrics;
 mod openapi;
 mod params;
+mod predecessors;
 mod problem;
+mod proto;
 mod pulse;
 mod query;
 mod routes;
@@ -36,6 +39,7 @@ mod sse;
 mod stall;
 mod table;
 mod tallies;
+mod wanted;
 mod web;
 
 pub use metrics::Metrics;

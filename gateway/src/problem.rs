@@ -22,7 +22,6 @@ macro_rules! kinds {
         $(pub(crate) static $name: Kind = Kind { code: $code, status: StatusCode::$status, title: $title };)*
 
         /// Every kind, in the order of their statuses.
-        #[cfg(test)]
         pub(crate) static ALL: &[&Kind] = &[$(&$name,)*];
     };
 }
@@ -52,6 +51,7 @@ kinds! {
     OPTION_TWICE = UNPROCESSABLE_ENTITY, "option-twice", "The poll lists an option twice";
     FIELD_COUNT = UNPROCESSABLE_ENTITY, "field-count", "The ballot has too many fields";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
+    NOT_BUILT = NOT_IMPLEMENTED, "not-built", "This is not built yet";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting already";
     DISK_FULL = SERVICE_UNAVAILABLE, "disk-full", "The journal's disk is full";
     JOURNAL_UNAVAILABLE = SERVICE_UNAVAILABLE, "journal-unavailable", "The journal is not available";
@@ -173,7 +173,16 @@ impl Problem {
         self.0.kind
     }
 
-    #[cfg(test)]
+    /// What went wrong, for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Whether what was wished may have been recorded all the same.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        self.0.may_have_happened
+    }
+
     pub(crate) fn field_name(&self) -> Option<&str> {
         self.0.field.as_deref()
     }

@@ -64,20 +64,32 @@ struct MessageWritten<'a> {
 
 async fn post(room: &str, call: Call, input: Result<PostMessage, Problem>) -> Result<Response, Problem> {
     let room: RoomId = segment("room", room)?;
-    let input = input?;
-    let author = PersonName::try_from(input.author).map_err(|error| Problem::bad_value("author", error))?;
-    let at = call.circumstances(Some(author.as_str()))?;
-    let message = match (&input.id, &at.idempotency_key) {
+    let PostMessage { id, text, author } = input?;
+    let at = call.circumstances(Some(&author))?;
+    let posted = posted(&room, id, text, author, at.idempotency_key.as_deref())?;
+    let message = posted.message;
+    let command = Command::Chat(room.clone(), chat::Command::Post(posted));
+    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
+    let location = format!("/api/v1/rooms/{}/messages/{message}", escape(room.as_str()));
+    answer::written(&receipt, MessageWritten { room: room.as_str(), id: message }, Some(&location))
+}
+
+/// A message, of what a client said; `key` is the client's for this very wish.
+pub(crate) fn posted(
+    room: &RoomId,
+    id: Option<String>,
+    said: String,
+    author: String,
+    key: Option<&str>,
+) -> Result<MessagePosted, Problem> {
+    let author = PersonName::try_from(author).map_err(|error| Problem::bad_value("author", error))?;
+    let message = match (id, key) {
         (Some(id), _) => id.parse().map_err(|error| Problem::bad_value("id", error))?,
         // A repeated request must name the message that the first one made.
         (None, Some(key)) => MessageId(EventId::from_key(&format!("message of {room} by {author}"), key).0),
         (None, None) => MessageId(Uuid::now_v7()),
     };
-    let posted = MessagePosted { message, text: text(input.text)?, author };
-    let command = Command::Chat(room.clone(), chat::Command::Post(posted));
-    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
-    let location = format!("/api/v1/rooms/{}/messages/{message}", escape(room.as_str()));
-    answer::written(&receipt, MessageWritten { room: room.as_str(), id: message }, Some(&location))
+    Ok(MessagePosted { message, text: text(said)?, author })
 }
 
 fn text(text: String) -> Result<MessageText, Problem> {

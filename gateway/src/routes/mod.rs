@@ -6,9 +6,9 @@ mod export;
 mod facets;
 mod graph;
 mod hits;
-mod messages;
-mod operation;
-mod polls;
+pub(crate) mod messages;
+pub(crate) mod operation;
+pub(crate) mod polls;
 mod pulse;
 mod rooms;
 mod state;
@@ -23,6 +23,7 @@ use warp::reply::Response;
 
 use crate::Gateway;
 use crate::edge::recover;
+use crate::predecessors::band_contest;
 
 /// The routes of one area. Boxed: warp's types grow with every route, and so does the time to compile them.
 pub(crate) type Routes = BoxedFilter<(Response,)>;
@@ -36,5 +37,7 @@ pub(crate) fn all(
     let record = hits::routes(gateway).or(facets::routes(gateway)).unify().or(found).unify().boxed();
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
-    polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
+    let predecessors = band_contest::routes(gateway);
+    let now = polls::routes(gateway).or(chat).unify().or(record).unify().boxed();
+    now.or(predecessors).unify().or(operation).unify().recover(recover).unify()
 }

@@ -105,14 +105,23 @@ fn option((index, label): (usize, String)) -> Result<OptionLabel, Problem> {
 
 async fn cast(poll: &str, voter: &str, call: Call, input: Result<CastBallot, Problem>) -> Result<Response, Problem> {
     let (poll, voter): (PollId, VoterId) = (segment("poll", poll)?, segment("voter", voter)?);
-    let input = input?;
-    let choice = OptionLabel::try_from(input.choice).map_err(|error| Problem::bad_value("choice", error))?;
-    let fields = input.fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    let CastBallot { choice, fields } = input?;
+    let ballot = ballot(voter.clone(), choice, fields)?;
     let at = call.circumstances(Some(voter.as_str()))?;
-    let ballot = poll::BallotCast { voter: voter.clone(), choices: vec![choice], fields };
     let command = Command::Poll(poll.clone(), poll::Command::Cast(ballot));
     let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
     answer::written(&receipt, BallotWritten { poll: poll.as_str(), voter: voter.as_str() }, None)
+}
+
+/// A ballot, of what a client wrote on it.
+pub(crate) fn ballot(
+    voter: VoterId,
+    choice: String,
+    fields: impl IntoIterator<Item = (String, String)>,
+) -> Result<poll::BallotCast, Problem> {
+    let choice = OptionLabel::try_from(choice).map_err(|error| Problem::bad_value("choice", error))?;
+    let fields = fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    Ok(poll::BallotCast { voter, choices: vec![choice], fields })
 }
 
 fn field((name, value): (String, String)) -> Result<(FieldName, FieldValue), Problem> {
