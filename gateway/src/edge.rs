@@ -95,12 +95,16 @@ fn cors(loopback: bool) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// What a panic said is for the log.
 #[expect(clippy::needless_pass_by_value, reason = "the guard hands over what was thrown")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> warp::reply::Response {
+    thrown(&*panic).into_response()
+}
+
+/// What a panic said is for the log.
+pub(crate) fn thrown(panic: &(dyn Any + Send)) -> Problem {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = said.unwrap_or("no text"), "an operation panicked");
-    Problem::new(&problem::INTERNAL, "this is a fault of ours; the log has more under the request's id").into_response()
+    Problem::new(&problem::INTERNAL, "this is a fault of ours; the log has more under the request's id")
 }
 
 #[derive(Clone)]
@@ -140,7 +144,9 @@ where
             };
             let context = TraceContext::of(&span).or(parent);
             let response = match calls {
-                Some(calls) => Ok(trace::within(context, calls.answer(gateway, request).instrument(span.clone())).await),
+                Some(calls) => {
+                    Ok(trace::within(context, calls.answer(gateway, request).instrument(span.clone())).await)
+                }
                 None => trace::within(context, pass(inner, gateway, request).instrument(span.clone())).await,
             }?;
             trace::answered(&span, response.status().as_u16());

@@ -79,6 +79,8 @@ pub struct Patience {
     pub header_read: Duration,
     /// To send a request body; then 408.
     pub body_read: Duration,
+    /// To send the next message of a gRPC stream; then the stream ends with what it did.
+    pub silence: Duration,
     /// To take anything of what is being sent to them; then the connection is cut.
     pub write_stall: Duration,
     /// To finish after the shutdown; then the connections that are left are cut.
@@ -90,6 +92,7 @@ impl Default for Patience {
         Self {
             header_read: Duration::from_millis(limits::HEADER_READ_MS),
             body_read: Duration::from_millis(limits::BODY_READ_MS),
+            silence: Duration::from_millis(limits::GRPC_SILENCE_MS),
             write_stall: Duration::from_millis(limits::WRITE_STALL_MS),
             drain: Duration::from_millis(limits::DRAIN_MS),
         }

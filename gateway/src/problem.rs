@@ -57,6 +57,7 @@ kinds! {
     JOURNAL_UNAVAILABLE = SERVICE_UNAVAILABLE, "journal-unavailable", "The journal is not available";
     VIEW_UNAVAILABLE = SERVICE_UNAVAILABLE, "view-unavailable", "The view is not available";
     VIEW_BEHIND = SERVICE_UNAVAILABLE, "view-behind", "The view has not caught up";
+    TOO_SLOW = SERVICE_UNAVAILABLE, "too-slow", "The listener took nothing for too long";
     TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE, "too-many-listeners", "Too many live streams are open";
     STOPPING = SERVICE_UNAVAILABLE, "stopping", "The gateway is going down";
 }

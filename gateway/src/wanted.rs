@@ -32,7 +32,7 @@ impl Wanted {
     }
 
     /// The events of a page that the listener wants; `None` if they could not be told.
-    pub(crate) async fn of(&self, page: Arc<Page>) -> Option<Vec<Recorded>> {
+    pub(crate) async fn of(&mut self, page: Arc<Page>) -> Option<Vec<Recorded>> {
         let ended = |position: Position| self.asked.before.is_some_and(|before| position >= before);
         let clauses = &self.asked.clauses;
         let fits = |event: &&Recorded| !ended(event.position) && query::matches(clauses, event);

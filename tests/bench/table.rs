@@ -41,7 +41,14 @@ impl Table {
     }
 
     /// How long something takes, at its median and at a high percentile, beside the same percentile of a baseline.
-    pub(crate) fn latency(&mut self, name: &str, percent: usize, times: &[Duration], base: (&str, Duration), goal: &str) {
+    pub(crate) fn latency(
+        &mut self,
+        name: &str,
+        percent: usize,
+        times: &[Duration],
+        base: (&str, Duration),
+        goal: &str,
+    ) {
         let millis = |time: Duration| format!("{:.2} ms", time.as_secs_f64() * 1e3);
         let (median, high) = (percentile(times, 50), percentile(times, percent));
         let row = [

@@ -18,5 +18,6 @@ pub(crate) mod replay;
 pub(crate) mod roles;
 pub(crate) mod rows;
 pub(crate) mod show;
+mod transports;
 pub(crate) mod up;
 pub(crate) mod verify;

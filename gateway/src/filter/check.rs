@@ -7,13 +7,37 @@ use super::BadExpression;
 
 /// What may be called. Operators are calls too, by names of their own.
 const FUNCTIONS: [&str; 28] = [
-    "bool", "bytes", "contains", "double", "duration", "dyn", "endsWith", "getDate", "getDayOfMonth", "getDayOfWeek",
-    "getDayOfYear", "getFullYear", "getHours", "getMilliseconds", "getMinutes", "getMonth", "getSeconds", "int",
-    "matches", "max", "min", "size", "startsWith", "string", "timestamp", "type", "uint", "has",
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "duration",
+    "dyn",
+    "endsWith",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "int",
+    "matches",
+    "max",
+    "min",
+    "size",
+    "startsWith",
+    "string",
+    "timestamp",
+    "type",
+    "uint",
+    "has",
 ];
 /// The names of types, which an expression may compare with what `type` gives.
-const TYPES: [&str; 10] =
-    ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
+const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
 /// Where brackets are nested too deep for the parser to be let loose on them, in characters; those in quotes count too.
 pub(super) fn too_deep(text: &str, most: usize) -> Option<usize> {
@@ -42,7 +66,9 @@ pub(super) fn offset(text: &str, (line, column): (isize, isize)) -> usize {
 pub(super) fn in_words(message: &str) -> String {
     let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
     match message.split_once(" expecting ") {
-        Some((what, _)) => format!("{what}, which does not belong here").replace("'<EOF>', which does not", "the end, which does not"),
+        Some((what, _)) => {
+            format!("{what}, which does not belong here").replace("'<EOF>', which does not", "the end, which does not")
+        }
         None => message.to_owned(),
     }
 }

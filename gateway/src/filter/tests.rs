@@ -53,7 +53,9 @@ fn given_an_event_it_does_not_fit_when_it_is_asked_then_it_says_why() {
     ] {
         assert_eq!(asked(text), Err(reason.to_owned()), "{text}");
     }
-    for text in ["event.data.rank * 9223372036854775807 > 1", "event.data.text.matches('(')", "int(event.data.text) > 1"] {
+    for text in
+        ["event.data.rank * 9223372036854775807 > 1", "event.data.text.matches('(')", "int(event.data.text) > 1"]
+    {
         assert!(asked(text).is_err(), "{text}");
     }
 }
@@ -86,7 +88,9 @@ fn given_what_would_cost_too_much_when_it_is_read_then_it_is_refused() {
     assert!(Expression::parse("event.data.tags.filter(t, t.n > 'a').exists(t, t.n == 'y')").is_ok());
     let long = format!("event.actor == '{}'", "a".repeat(FILTER_CHARS_MAX));
     assert_eq!(refused(&long).0, FILTER_CHARS_MAX);
-    for deep in ["(".repeat(400) + "true" + &")".repeat(400), "[".repeat(900), "!".repeat(900) + "true", "-".repeat(999)] {
+    for deep in
+        ["(".repeat(400) + "true" + &")".repeat(400), "[".repeat(900), "!".repeat(900) + "true", "-".repeat(999)]
+    {
         assert!(Expression::parse(&deep).is_err() || deep.starts_with('!') || deep.starts_with('-'), "{deep}");
     }
     let wide = vec!["event.lane == '3'"; 45].join(" && ");

@@ -21,7 +21,8 @@ fn of(json: serde_json::Value) -> Value {
         serde_json::Value::String(text) => Value::String(text.into()),
         serde_json::Value::Array(items) => Value::List(items.into_iter().map(of).collect::<Vec<_>>().into()),
         serde_json::Value::Object(members) => {
-            let members: HashMap<Key, Value> = members.into_iter().map(|(name, value)| (name.into(), of(value))).collect();
+            let members: HashMap<Key, Value> =
+                members.into_iter().map(|(name, value)| (name.into(), of(value))).collect();
             members.into()
         }
     }

@@ -72,11 +72,7 @@ impl Look {
         if self.asked.is_none() {
             let (counters, documents) = (ports.counters.clone(), ports.documents.clone());
             self.asked = Some(Asked::new(async move {
-                if view.keeps_counters() {
-                    counters.watermarks(view).await
-                } else {
-                    documents.watermarks(view).await
-                }
+                if view.keeps_counters() { counters.watermarks(view).await } else { documents.watermarks(view).await }
             }));
         }
         let due = self.parked_at.is_none_or(|at| at.elapsed() >= Duration::from_millis(PULSE_PARKED_MS));

@@ -265,8 +265,9 @@ async fn an_expression_finds_what_no_query_can(gateway: Gateway) {
         assert_eq!(found, expected, "{expression}");
         assert_eq!((&page["searched"], &page["cut_short"]), (&whole, &json!(false)), "{expression}");
         assert_eq!(page["filter"]["examined"], 11, "{expression}");
-        let lines = gateway.get_from(&format!("/api/v1/events?format=ndjson&filter={}", escaped(expression)), &last);
-        assert_eq!(lines.await.expect(200).text.lines().count(), expected.len(), "{expression}");
+        let path = format!("/api/v1/events?format=ndjson&filter={}", escaped(expression));
+        let lines = gateway.get_from(&path, &last).await.expect(200);
+        assert_eq!(lines.text.lines().count(), expected.len(), "{expression}");
     }
 
     // It goes with a query, which leaves fewer to ask it of, whether the index or the view finds them.
@@ -279,7 +280,8 @@ async fn an_expression_finds_what_no_query_can(gateway: Gateway) {
     assert_eq!(with_query("marimba").await, (vec![7], json!({"examined": 2, "failed": 0})));
 
     // Page by page: each says where the next begins, and that takes the expression along.
-    let (mut found, mut path) = (Vec::new(), format!("/api/v1/events?limit=1&order=oldest&filter={}", escaped("has(event.data.text)")));
+    let (mut found, mut path) =
+        (Vec::new(), format!("/api/v1/events?limit=1&order=oldest&filter={}", escaped("has(event.data.text)")));
     loop {
         let page = gateway.get_from(&path, &last).await.expect(200);
         let events = page.json()["events"].as_array().unwrap().iter().map(seq).collect::<Vec<_>>();
@@ -315,7 +317,8 @@ async fn an_expression_finds_what_no_query_can_on_servers() {
 async fn what_is_wrong_with_an_expression_is_told_with_its_place() {
     let gateway = Gateway::start().await;
     for path in ["", "/tail"] {
-        for (expression, offset, length) in [("event.actor == 'ñ' && acotr == 1", 22, 5), ("lower(event.actor)", 5, 1)] {
+        for (expression, offset, length) in [("event.actor == 'ñ' && acotr == 1", 22, 5), ("lower(event.actor)", 5, 1)]
+        {
             let answer = gateway.get(&format!("/api/v1/events{path}?filter={}", escaped(expression))).await;
             let problem = answer.problem(422, "bad-value", "there is no");
             assert_eq!(problem["field"], "filter");
