@@ -3,7 +3,7 @@
 //! Each view of a projection runs on its own: a dispatcher follows the journal and hands events to a pool of workers, each with a
 //! bounded channel, each owning lanes. A worker folds a batch per lane and writes it to the sink on the condition that the
 //! lane's watermark is where it was; the sink's watermark is the truth, so any number of processes may run at once, and
-//! none of them has to be stopped properly.
+//! none of them has to be stopped properly. Beside the views stands one copy, for panels of a predecessor (`bands.rs`).
 
 mod bands;
 mod build;
