@@ -20,11 +20,11 @@ use std::time::Instant;
 
 use cabildo_events::limits::BODY_BYTES_MAX;
 use futures::FutureExt;
-use http::{Method, Request, Response, Version, header};
+use http::{HeaderMap, Method, Request, Response, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tonic::Status;
 use tonic::server::NamedService;
+use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt};
 
@@ -144,14 +144,26 @@ impl Calls {
             })
         });
         match AssertUnwindSafe(service.oneshot(request)).catch_unwind().await {
-            // The one thing that tonic finds out of range is the size of a message.
-            Ok(Ok(response)) if status::told_by(response.headers()) == tonic::Code::OutOfRange => {
-                status::refuse(gateway, &Problem::body_too_large()).into_http()
-            }
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => match unread(response.headers(), gateway) {
+                Some(problem) => status::refuse(gateway, &problem).into_http(),
+                None => response,
+            },
             Ok(Err(never)) => match never {},
             Err(panic) => status::refuse(gateway, &thrown(&*panic)).into_http(),
         }
+    }
+}
+
+/// Why a request could not be read, if that is what an answer tells. It is then no status of ours: it has no details.
+fn unread(answer: &HeaderMap, gateway: &Gateway) -> Option<Problem> {
+    if answer.contains_key("grpc-status-details-bin") {
+        return None;
+    }
+    match status::told_by(answer) {
+        Code::OutOfRange => Some(Problem::body_too_large()),
+        Code::DeadlineExceeded => Some(Problem::body_timeout(gateway.config.patience.body_read)),
+        Code::Internal => Some(Problem::new(&problem::BAD_REQUEST, "the message cannot be read")),
+        _ => None,
     }
 }
 

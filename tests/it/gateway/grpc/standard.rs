@@ -120,6 +120,30 @@ async fn one_connection_carries_http_2_and_grpc() {
 }
 
 #[tokio::test]
+async fn a_message_that_does_not_arrive_or_is_none_is_the_callers_fault() {
+    let patience = cabildo_gateway::Patience { body_read: std::time::Duration::from_millis(300), ..Default::default() };
+    let gateway = Gateway::with(super::super::Stores::embedded().await, patience).await;
+    let stream = gateway.connect().await;
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    // A frame that announces ten bytes, and then: bytes that are no message, or nothing at all.
+    let cases = [(&b"\0\0\0\0\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"[..], "3"), (b"\0\0\0\0\x0a", "4")];
+    for (sent, code) in cases {
+        let frame = hyper::body::Frame::data(bytes::Bytes::from_static(sent));
+        let body = tokio_stream::iter([Ok::<_, std::convert::Infallible>(frame)]).chain(tokio_stream::pending());
+        let request = hyper::Request::post(gateway.url("/cabildo.v1.Polls/CastBallot"))
+            .header("content-type", "application/grpc")
+            .body(http_body_util::StreamBody::new(body))
+            .unwrap();
+        let answer = in_time("an answer", sender.send_request(request)).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], code);
+        assert!(answer.headers().contains_key("grpc-status-details-bin"));
+    }
+}
+
+#[tokio::test]
 async fn who_comes_while_it_goes_down_is_told_and_a_probe_is_answered() {
     let gateway = Gateway::start().await;
     gateway.open_poll().await;

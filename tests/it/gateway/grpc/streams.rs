@@ -122,7 +122,7 @@ async fn a_message_past_the_bound_ends_a_stream_with_what_was_done() {
 
 #[tokio::test]
 async fn a_silent_stream_ends_and_one_that_goes_on_does_not() {
-    let silence = Duration::from_millis(700);
+    let silence = Duration::from_millis(1_500);
     let patience = Patience { silence, ..Patience::default() };
     let gateway = Gateway::with(Stores::embedded().await, patience).await;
     gateway.open_poll().await;
