@@ -39,7 +39,7 @@ impl Collector for Process {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "seconds to the nanosecond for the next centuries")]
-fn cpu_seconds() -> f64 {
+pub(crate) fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

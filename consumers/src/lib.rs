@@ -3,8 +3,9 @@
 //! Each view of a projection runs on its own: a dispatcher follows the journal and hands events to a pool of workers, each with a
 //! bounded channel, each owning lanes. A worker folds a batch per lane and writes it to the sink on the condition that the
 //! lane's watermark is where it was; the sink's watermark is the truth, so any number of processes may run at once, and
-//! none of them has to be stopped properly.
+//! none of them has to be stopped properly. Beside the views stands one copy, for panels of a predecessor (`bands.rs`).
 
+mod bands;
 mod build;
 pub mod compare;
 mod lane;
@@ -101,6 +102,7 @@ pub(crate) use with_projection;
 /// Any number of processes may run the same ones at the same time.
 pub async fn run(config: Config, ports: Ports, metrics: Arc<Metrics>, shutdown: CancellationToken) {
     let Config { workers, projections } = config;
+    let keeps_tally = projections.iter().any(|id| id.name == cabildo_projections::tally::ID.name);
     let Some(views) = shutdown.run_until_cancelled(start_views(&ports.journal, &shutdown)).await else { return };
     // Tasks of their own: a slow sink holds back nobody else.
     let mut running = JoinSet::new();
@@ -111,6 +113,12 @@ pub async fn run(config: Config, ports: Ports, metrics: Arc<Metrics>, shutdown: 
             running.spawn(keep_up(projection, journal, sink, workers, views, metrics, shutdown));
         }, else {
             tracing::error!(projection = id.name, "no such projection in this build");
+        });
+    }
+    if keeps_tally {
+        let show = bands::show(ports.counters.clone(), views.clone());
+        running.spawn(async move {
+            let _ = shutdown.run_until_cancelled(show).await;
         });
     }
     while let Some(ended) = running.join_next().await {

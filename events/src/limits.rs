@@ -39,7 +39,7 @@ pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Most concurrent streams of one HTTP/2 connection.
 pub const H2_STREAMS_MAX: u32 = 256;
-/// Most live listeners (server-sent events) of one gateway; one more is 503.
+/// Most live listeners (server-sent events, gRPC) of one gateway; one more is 503.
 pub const LISTENERS_MAX: usize = 2_000;
 /// How long a client may take nothing of what is being sent to it, in milliseconds; then its connection is cut. A live
 /// listener that was cut off resumes by position.
@@ -48,6 +48,15 @@ pub const WRITE_STALL_MS: u64 = 30_000;
 pub const LIVE_COMMENT_MS: u64 = 15_000;
 /// Time between two pings of an HTTP/2 connection, in milliseconds; a ping unanswered for as long closes it.
 pub const H2_PING_MS: u64 = 20_000;
+/// Most messages of one gRPC client stream that are under way to the journal; the next one is read when one has its answer.
+pub const GRPC_IN_FLIGHT_MAX: usize = 256;
+/// How long a gRPC client stream may be silent, in milliseconds; then it ends with what it did so far.
+pub const GRPC_SILENCE_MS: u64 = 60_000;
+/// Refused messages that the summary of a gRPC client stream tells one by one, the first ones; all of them are counted.
+pub const GRPC_REFUSALS_MAX: usize = 16;
+/// Events that wait for a slow reader of a gRPC stream; with so many, the journal is not read on for it, and after
+/// [`WRITE_STALL_MS`] the stream ends.
+pub const GRPC_EVENTS_QUEUE_MAX: usize = 64;
 /// Longest `Idempotency-Key`, in characters.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 200;
 
@@ -149,6 +158,9 @@ pub const TAIL_RATE_MAX: u32 = 10_000;
 pub const INDEX_LIST_WAIT_MS: u64 = 200;
 /// Longest run of a search in the record, in milliseconds; then it answers with what it found and how far it got.
 pub const SEARCH_MS: u64 = 5_000;
+
+/// Votes that the Band Contest's log answers with, the newest ones.
+pub const BAND_VOTES_SHOWN: usize = 20;
 
 // Writing.
 
@@ -289,6 +301,10 @@ pub const WRITE_DOCUMENTS_MAX: usize = 5_000;
 pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Increments from this on are refused, so that a sum of them cannot run over.
 pub const INCREMENT_MAX: u64 = 1_000_000_000_000_000_000;
+/// How often the votes of the Band Contest are looked at for the hash that its panels read, in milliseconds.
+pub const BANDS_SHOWN_MS: u64 = 200;
+/// How often that hash is written though no vote has come, in milliseconds: one that was removed is back within it.
+pub const BANDS_SHOWN_AGAIN_MS: u64 = 5_000;
 /// How often a process that only reads an embedded journal looks for what another process wrote, in milliseconds.
 pub const FOREIGN_POLL_MS: u64 = 50;
 /// Keys that one look into Redis passes over when all rows of a lane are read.

@@ -8,6 +8,9 @@ use crate::identity::Asker;
 use crate::limits::{BALLOT_FIELDS_MAX, POLL_OPTIONS_MAX, POLL_OPTIONS_MIN};
 use crate::{Event, FieldName, FieldValue, OptionLabel, PollId, Question, Rejection, UserId, VoterId};
 
+/// The poll that a vote of the Band Contest, one of the predecessors, is a ballot in.
+pub const BANDS: &str = "bands";
+
 /// A poll was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollOpened {

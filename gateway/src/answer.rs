@@ -6,6 +6,7 @@ use cabildo_events::Position;
 use cabildo_storage::Receipt;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tonic::metadata::MetadataMap;
 use warp::reply::Response;
 
 use crate::problem::Problem;
@@ -88,6 +89,16 @@ pub(crate) fn link(response: &mut Response, links: &[(&str, String)]) {
     if !value.is_empty() {
         put(response, header::LINK, &value);
     }
+}
+
+/// Says in a call's metadata where the event stands that it made.
+pub(crate) fn tell_position(metadata: &mut MetadataMap, position: Position) {
+    let mut headers = std::mem::take(metadata).into_headers();
+    // Visible ASCII, as above.
+    if let Ok(position) = HeaderValue::from_str(&position.to_string()) {
+        headers.insert(POSITION, position);
+    }
+    *metadata = MetadataMap::from_headers(headers);
 }
 
 fn put(response: &mut Response, name: HeaderName, value: &str) {

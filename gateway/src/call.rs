@@ -46,6 +46,11 @@ pub(crate) fn call(
 }
 
 impl Call {
+    /// A call that came without an address of its own: what its headers say is all there is.
+    pub(crate) fn of(gateway: Arc<Gateway>, headers: HeaderMap, caller: Caller) -> Self {
+        Self { gateway, headers, peer: None, caller, query: String::new() }
+    }
+
     pub(crate) fn params(&self) -> Result<Params, Problem> {
         Params::parse(&self.query)
     }
@@ -109,14 +114,7 @@ impl Call {
 
     /// The client's key for this very wish.
     pub(crate) fn idempotency_key(&self) -> Result<Option<String>, Problem> {
-        let name = "idempotency-key";
-        let Some(key) = self.text(name)? else { return Ok(None) };
-        let length = key.chars().count();
-        if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&length) {
-            let detail = format!("a key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters, this one {length}");
-            return Err(Problem::bad_value(name, detail));
-        }
-        Ok(Some(key.to_owned()))
+        self.text("idempotency-key")?.map(|key| check_key("idempotency-key", key)).transpose()
     }
 
     /// Under which circumstances the client wishes something. Who goes by a name of their own is the actor; else whom the
@@ -142,6 +140,16 @@ impl Call {
         let id = self.headers.get(REQUEST_ID)?.to_str().ok()?;
         Uuid::parse_str(id).ok().map(EventId)
     }
+}
+
+/// A client's key, held to its bounds.
+pub(crate) fn check_key(field: &str, key: &str) -> Result<String, Problem> {
+    let length = key.chars().count();
+    if !(1..=IDEMPOTENCY_KEY_CHARS_MAX).contains(&length) {
+        let detail = format!("a key has 1 to {IDEMPOTENCY_KEY_CHARS_MAX} characters, this one {length}");
+        return Err(Problem::bad_value(field, detail));
+    }
+    Ok(key.to_owned())
 }
 
 /// The gateway's clock, to the microsecond.

@@ -29,7 +29,7 @@ use crate::Gateway;
 use crate::call::REQUEST_ID;
 use crate::people::People;
 use crate::problem::{self, Problem};
-use crate::{routes, table, web};
+use crate::{grpc, routes, table, web};
 
 /// The body of every answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -63,7 +63,7 @@ impl MakeRequestId for RequestIds {
 pub(crate) fn edge(gateway: &Arc<Gateway>) -> Edge {
     let operations = warp::service(routes::all(gateway));
     let guarded = ServiceBuilder::new().layer(CatchPanicLayer::custom(panicked)).service(operations);
-    let passage = Passage { inner: guarded, gateway: gateway.clone() };
+    let passage = Passage { inner: guarded, calls: grpc::Calls::new(gateway), gateway: gateway.clone() };
     let service = ServiceBuilder::new()
         .layer(SetRequestIdLayer::x_request_id(RequestIds))
         .layer(PropagateRequestIdLayer::x_request_id())
@@ -96,17 +96,22 @@ fn cors(loopback: bool) -> CorsLayer {
         .max_age(PREFLIGHT_AGE)
 }
 
-/// What a panic said is for the log.
 #[expect(clippy::needless_pass_by_value, reason = "the guard hands over what was thrown")]
 fn panicked(panic: Box<dyn Any + Send + 'static>) -> warp::reply::Response {
+    thrown(&*panic).into_response()
+}
+
+/// What a panic said is for the log.
+pub(crate) fn thrown(panic: &(dyn Any + Send)) -> Problem {
     let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     tracing::error!(panic = said.unwrap_or("no text"), "an operation panicked");
-    Problem::new(&problem::INTERNAL, "this is a fault of ours; the log has more under the request's id").into_response()
+    Problem::new(&problem::INTERNAL, "this is a fault of ours; the log has more under the request's id")
 }
 
 #[derive(Clone)]
 struct Passage<S> {
     inner: S,
+    calls: grpc::Calls,
     gateway: Arc<Gateway>,
 }
 
@@ -128,16 +133,23 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let inner = self.inner.clone();
         let gateway = self.gateway.clone();
+        let calls = grpc::is_call(&request).then(|| self.calls.clone());
         Box::pin(async move {
             let (method, path) = (request.method(), request.uri().path());
+            let route = if calls.is_some() { grpc::route_of(path) } else { table::route_of(path) };
             let parent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
             let span = match table::is_operation(path) {
                 // Who asks every few seconds whether all is well is no request to be traced.
                 true => Span::none(),
-                false => trace::request(parent, method.as_str(), table::route_of(path), path),
+                false => trace::request(parent, method.as_str(), route, path),
             };
             let context = TraceContext::of(&span).or(parent);
-            let response = trace::within(context, pass(inner, gateway, request).instrument(span.clone())).await?;
+            let response = match calls {
+                Some(calls) => {
+                    Ok(trace::within(context, calls.answer(gateway, request).instrument(span.clone())).await)
+                }
+                None => trace::within(context, pass(inner, gateway, request).instrument(span.clone())).await,
+            }?;
             trace::answered(&span, response.status().as_u16());
             Ok(response)
         })
@@ -217,7 +229,7 @@ fn route_of(path: &str) -> &'static str {
 
 /// On a loopback address, keeps out what a browser would carry here from the pages of other sites: a foreign `Host`
 /// (DNS rebinding), and writes with a foreign `Origin` (some need no preflight). Who is not a browser sends neither.
-fn admit(parts: &Parts, loopback: bool) -> Result<(), Problem> {
+pub(crate) fn admit(parts: &Parts, loopback: bool) -> Result<(), Problem> {
     if parts.extensions.get::<Late>().is_some() && !table::is_operation(parts.uri.path()) {
         let detail = "this gateway is going down and takes nothing new: try again, and you reach its successor";
         return Err(Problem::new(&problem::STOPPING, detail));

@@ -1,4 +1,4 @@
-//! HTTP, server-sent events, and the live fan-out.
+//! HTTP, gRPC, server-sent events, and the live fan-out.
 //!
 //! A connection passes the accept loop ([`serve`]), the edge (who may ask, measuring, problem documents), and ends at an
 //! operation of [`routes`]. Writes go to the [`Commands`] port and answer with a position; reads go to the views and may
@@ -20,13 +20,16 @@ mod columns;
 mod edge;
 mod filter;
 mod fresh;
+mod grpc;
 mod histories;
 mod lookback;
 mod metrics;
 mod openapi;
 mod params;
 mod people;
+mod predecessors;
 mod problem;
+mod proto;
 mod pulse;
 mod query;
 mod routes;
@@ -37,6 +40,7 @@ mod sse;
 mod stall;
 mod table;
 mod tallies;
+mod wanted;
 mod web;
 
 pub use metrics::Metrics;
@@ -80,6 +84,8 @@ pub struct Patience {
     pub header_read: Duration,
     /// To send a request body; then 408.
     pub body_read: Duration,
+    /// To send the next message of a gRPC stream; then the stream ends with what it did.
+    pub silence: Duration,
     /// To take anything of what is being sent to them; then the connection is cut.
     pub write_stall: Duration,
     /// To finish after the shutdown; then the connections that are left are cut.
@@ -91,6 +97,7 @@ impl Default for Patience {
         Self {
             header_read: Duration::from_millis(limits::HEADER_READ_MS),
             body_read: Duration::from_millis(limits::BODY_READ_MS),
+            silence: Duration::from_millis(limits::GRPC_SILENCE_MS),
             write_stall: Duration::from_millis(limits::WRITE_STALL_MS),
             drain: Duration::from_millis(limits::DRAIN_MS),
         }

@@ -43,6 +43,12 @@ impl Params {
         pairs.collect::<Result<_, _>>().map(Self)
     }
 
+    /// Parameters that came otherwise than in an address; an empty one was not given.
+    pub(crate) fn of(pairs: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(given.map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
     /// A parameter that may be given once.
     pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, Problem> {
         let mut values = self.texts(name);

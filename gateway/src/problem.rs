@@ -22,7 +22,6 @@ macro_rules! kinds {
         $(pub(crate) static $name: Kind = Kind { code: $code, status: StatusCode::$status, title: $title };)*
 
         /// Every kind, in the order of their statuses.
-        #[cfg(test)]
         pub(crate) static ALL: &[&Kind] = &[$(&$name,)*];
     };
 }
@@ -64,12 +63,14 @@ kinds! {
     FIELD_COUNT = UNPROCESSABLE_ENTITY, "field-count", "The ballot has too many fields";
     TOO_MANY_TRIES = TOO_MANY_REQUESTS, "too-many-tries", "Too many tries";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
+    NOT_BUILT = NOT_IMPLEMENTED, "not-built", "This is not built yet";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting already";
     DISK_FULL = SERVICE_UNAVAILABLE, "disk-full", "The journal's disk is full";
     CREDENTIALS_UNAVAILABLE = SERVICE_UNAVAILABLE, "credentials-unavailable", "The credential store is not available";
     JOURNAL_UNAVAILABLE = SERVICE_UNAVAILABLE, "journal-unavailable", "The journal is not available";
     VIEW_UNAVAILABLE = SERVICE_UNAVAILABLE, "view-unavailable", "The view is not available";
     VIEW_BEHIND = SERVICE_UNAVAILABLE, "view-behind", "The view has not caught up";
+    TOO_SLOW = SERVICE_UNAVAILABLE, "too-slow", "The listener took nothing for too long";
     TOO_MANY_LISTENERS = SERVICE_UNAVAILABLE, "too-many-listeners", "Too many live streams are open";
     STOPPING = SERVICE_UNAVAILABLE, "stopping", "The gateway is going down";
 }
@@ -196,7 +197,16 @@ impl Problem {
         self.0.kind
     }
 
-    #[cfg(test)]
+    /// What went wrong, for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Whether what was wished may have been recorded all the same.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        self.0.may_have_happened
+    }
+
     pub(crate) fn field_name(&self) -> Option<&str> {
         self.0.field.as_deref()
     }

@@ -4,6 +4,7 @@
 use cabildo_storage::Right;
 use http::Method;
 
+use crate::grpc;
 use crate::problem::Problem;
 use crate::problem::{METHOD_NOT_ALLOWED, NO_SUCH_ROUTE};
 
@@ -153,17 +154,20 @@ operations! {
 /// The media type of `/metrics`.
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Addresses of the predecessors' contracts, by method. Their clients know them; the OpenAPI document does not list them.
+static CONTRACTS: &[(&str, &str)] = &[("POST", "/grpc/insert"), ("POST", "/rust/insert"), ("GET", "/data")];
+
 /// Where balancers ask whether the gateway can serve.
 pub(crate) const READYZ: &str = "/readyz";
 
 /// Whether an address is for those who run the gateway: it answers there also while it goes down.
 pub(crate) fn is_operation(path: &str) -> bool {
-    ["/livez", READYZ, "/metrics"].contains(&path)
+    ["/livez", READYZ, "/metrics"].contains(&path) || path.starts_with(grpc::HEALTH)
 }
 
 /// Which route an address belongs to, for a label: `other` if none.
 pub(crate) fn route_of(path: &str) -> &'static str {
-    at(path).map_or("other", |operation| operation.route)
+    at(path).unwrap_or("other")
 }
 
 /// What it takes to call what is at an address; nothing if there is no such operation, which says so itself.
@@ -189,11 +193,7 @@ pub(crate) fn nowhere(method: &Method, path: &str) -> Problem {
         let detail = format!("there is nothing at {path}: see /api/v1/openapi.json");
         return Problem::new(&NO_SUCH_ROUTE, detail);
     };
-    let mut methods: Vec<&str> = OPERATIONS
-        .iter()
-        .filter(|operation| operation.route == found.route)
-        .map(|operation| operation.method)
-        .collect();
+    let mut methods: Vec<&str> = every().filter(|(_, route)| *route == found).map(|(method, _)| method).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }
@@ -201,8 +201,14 @@ pub(crate) fn nowhere(method: &Method, path: &str) -> Problem {
     Problem::new(&METHOD_NOT_ALLOWED, format!("{path} does not take {method}")).allow(&methods)
 }
 
-fn at(path: &str) -> Option<&'static Operation> {
-    OPERATIONS.iter().find(|operation| matches(operation.route, path))
+/// The route of an address.
+fn at(path: &str) -> Option<&'static str> {
+    every().map(|(_, route)| route).find(|route| matches(route, path))
+}
+
+/// Every method at every route.
+fn every() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OPERATIONS.iter().map(|operation| (operation.method, operation.route)).chain(CONTRACTS.iter().copied())
 }
 
 fn matches(route: &str, path: &str) -> bool {

@@ -3,6 +3,7 @@
 mod appender;
 mod desk;
 mod metrics;
+pub mod proto;
 mod states;
 pub mod votes;
 

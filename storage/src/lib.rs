@@ -48,7 +48,7 @@ pub use measured::{measured_counters, measured_documents, measured_journal, prob
 pub use metrics::Metrics;
 pub use moment::{BadMoment, MOMENTS, Moment, NotYet};
 pub use sink::{
-    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, Order, Query, RowPage, Sink,
-    SinkError, Watermarks,
+    Applied, Counters, Cursor, Documents, Found, Hashes, LaneBatch, Loaded, Matches, Order, Query, RowPage, Shown,
+    Sink, SinkError, Watermarks,
 };
 pub use views::{Views, operate};

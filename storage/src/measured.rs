@@ -15,7 +15,8 @@ use tracing::Instrument;
 use crate::metrics::{Calls, Metrics, Sink as Kind};
 use crate::{
     Append, AppendError, Appended, Applied, Counters, Cursor, Documents, Durability, Found, Hashes, Journal, LaneBatch,
-    LaneHeads, Loaded, Matches, Page, Pages, Parked, Query, ReadError, RowPage, Sink, SinkError, Watermarks, trace,
+    LaneHeads, Loaded, Matches, Page, Pages, Parked, Query, ReadError, RowPage, Shown, Sink, SinkError, Watermarks,
+    trace,
 };
 
 /// Measures the appends to a journal.
@@ -196,6 +197,14 @@ impl Counters for Measured<dyn Counters> {
         key: &str,
     ) -> Result<Vec<BTreeMap<String, String>>, SinkError> {
         measure(&self.read, self.sink.across_lanes(projection, table, key)).await
+    }
+    async fn show(
+        &self,
+        name: &'static str,
+        watermark: u64,
+        fields: &BTreeMap<String, String>,
+    ) -> Result<Shown, SinkError> {
+        self.sink.show(name, watermark, fields).await
     }
 }
 

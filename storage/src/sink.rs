@@ -186,6 +186,29 @@ pub trait Counters: Sink<Key = Cell, Row = Box<str>, Change = CellChange> {
         table: &'static str,
         key: &str,
     ) -> Result<Vec<BTreeMap<String, String>>, SinkError>;
+
+    /// Shows a hash under a name of its own to those who read the sink itself: it becomes exactly `fields`, as they stood at
+    /// `watermark`, unless it shows a later one already; so the same again changes nothing, and of several processes the
+    /// newest prevails. A hash of that name which was not made by this is left alone.
+    async fn show(
+        &self,
+        _name: &'static str,
+        _watermark: u64,
+        _fields: &BTreeMap<String, String>,
+    ) -> Result<Shown, SinkError> {
+        Ok(Shown::Nowhere)
+    }
+}
+
+/// What became of a hash that is to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// It is there, as it was given or newer.
+    Done,
+    /// There is one that somebody else made.
+    Foreign,
+    /// Nobody else reads this sink.
+    Nowhere,
 }
 
 /// Which end comes first.

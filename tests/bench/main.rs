@@ -25,6 +25,7 @@ mod search;
 #[expect(dead_code, unused_imports, reason = "the tests also stop, hold and group the servers")]
 mod servers;
 mod table;
+mod transports;
 mod visible;
 
 use table::Table;
@@ -46,6 +47,7 @@ fn main() {
         lookback::latency(&mut table).await;
         visible::latency(&mut table).await;
         search::answers(&mut table).await;
+        transports::ways(&mut table).await;
     });
     table.print();
 }

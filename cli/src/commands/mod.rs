@@ -18,6 +18,7 @@ pub(crate) mod replay;
 pub(crate) mod roles;
 pub(crate) mod rows;
 pub(crate) mod show;
+mod transports;
 pub(crate) mod up;
 pub(crate) mod users;
 pub(crate) mod verify;

@@ -13,10 +13,11 @@ use cabildo_producers::votes::{
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::transports;
 use crate::connect::{open_all, promptly};
 use crate::exit::{Exit, Unreachable, Usage};
 use crate::output::{self, Form};
-use crate::settings::{PlaceOptions, ServerOptions, Settings, WorkerOptions};
+use crate::settings::{PlaceOptions, Places, ServerOptions, Settings, WorkerOptions};
 
 /// Produce load, or import what was collected elsewhere
 #[derive(clap::Subcommand, Debug)]
@@ -29,6 +30,9 @@ pub(crate) enum Produce {
 /// Reads a JSON array, NDJSON or a CSV with a header; each ballot has a name, an album, a year and a rank. Opens the poll
 /// if there is none. Every ballot comes from another voter, `voter-0` and on, unless --voters says otherwise. At the end
 /// the tally is compared, option by option, with what was acknowledged and with the file.
+///
+/// With --transport all, the same ballots go in over HTTP, over gRPC and straight into the journal, one after another, and
+/// a table compares them. An embedded journal serves one process, so there the last of them writes to one of its own.
 ///
 /// Exit codes: 1 if anything was not acknowledged or is missing from the tally, 3 if the tally differs otherwise.
 #[derive(clap::Args, Debug)]
@@ -63,53 +67,57 @@ pub(crate) struct VotesOptions {
     /// What --random starts from: the same seed picks the same rows
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Over HTTP, or straight into the journal
+    /// Over HTTP, over gRPC, or straight into the journal; or all of them, one after another, and a table
     #[arg(long, value_name = "WAY", default_value = "http")]
     transport: Transport,
     /// How to write the report
     #[arg(short, long, value_name = "FORM", default_value = "pretty")]
-    output: Form,
+    pub(super) output: Form,
     #[command(flatten)]
     server: ServerOptions,
     #[command(flatten)]
-    places: PlaceOptions,
+    pub(super) places: PlaceOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Transport {
     /// Through the gateway at --server
     Http,
+    /// Through the gateway at --server, over gRPC
+    Grpc,
     /// Into --journal; the tally is read from --counters
     Journal,
+    /// The same ballots over each of them, into a poll of its own, and how they compare
+    All,
 }
 
 /// What came of it.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     poll: PollId,
     asked: u64,
     sent: u64,
-    acknowledged: u64,
+    pub(super) acknowledged: u64,
     retried: u64,
     failed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
     seconds: f64,
-    per_second: f64,
-    latency_ms: Latency,
+    pub(super) per_second: f64,
+    pub(super) latency_ms: Latency,
     highest: Position,
     options: usize,
     settled_ms: u64,
     /// Whether the tally shows exactly what was acknowledged.
-    exact: bool,
+    pub(super) exact: bool,
     differences: Vec<Difference>,
 }
 
 #[derive(Serialize)]
-struct Latency {
-    p50: f64,
+pub(super) struct Latency {
+    pub(super) p50: f64,
     p95: f64,
-    p99: f64,
+    pub(super) p99: f64,
     max: f64,
 }
 
@@ -119,13 +127,25 @@ pub(crate) async fn votes(settings: &Settings, options: VotesOptions, stop: Canc
     let read = tokio::task::spawn_blocking(move || votes::read(&file)).await?;
     let votes = read.with_context(|| options.file.display().to_string())?;
     let mut plan = plan(&options, votes)?;
+    let server = || settings.server(&options.server).parse::<Server>().map_err(Usage);
     match options.transport {
-        Transport::Http => {
-            let server: Server = settings.server(&options.server).parse().map_err(Usage)?;
-            run(&options, &mut plan, &Door::Http(server), &stop).await
+        Transport::Http => conclude(&options, &run(&options, &mut plan, &Door::Http(server()?), &stop).await?),
+        Transport::Grpc => conclude(&options, &run(&options, &mut plan, &Door::Grpc(server()?), &stop).await?),
+        Transport::Journal => {
+            let places = settings.places(&options.places)?;
+            conclude(&options, &through_journal(settings, &places, &options, &mut plan, &stop).await?)
         }
-        Transport::Journal => through_journal(settings, &options, &mut plan, &stop).await,
+        Transport::All => transports::compare(settings, &options, &plan, &server()?, &stop).await,
     }
+}
+
+/// Tells what came of it.
+fn conclude(options: &VotesOptions, report: &Report) -> anyhow::Result<Exit> {
+    match options.output {
+        Form::Json => output::json(report)?,
+        Form::Pretty => print(report)?,
+    }
+    Ok(report.exit())
 }
 
 fn plan(options: &VotesOptions, votes: Votes) -> anyhow::Result<Plan> {
@@ -164,17 +184,17 @@ fn plan(options: &VotesOptions, votes: Votes) -> anyhow::Result<Plan> {
 
 /// Opens the journal and the counters for this process. An embedded journal serves one process, so the consumers that
 /// bring the tally up to date run here too.
-async fn through_journal(
+pub(super) async fn through_journal(
     settings: &Settings,
+    places: &Places,
     options: &VotesOptions,
     plan: &mut Plan,
     stop: &CancellationToken,
-) -> anyhow::Result<Exit> {
-    let places = settings.places(&options.places)?;
+) -> anyhow::Result<Report> {
     let mut registry = crate::registry::new();
     let end = CancellationToken::new();
     let (journal, counters, consumers) = if places.journal.folder().is_some() {
-        let opened = promptly(&places.journal, open_all(&places)).await?;
+        let opened = promptly(&places.journal, open_all(places)).await?;
         let (journal, counters) = (opened.journal.clone(), opened.counters.clone());
         let config = cabildo_consumers::Config::all(settings.workers(&WorkerOptions::default())?);
         let metrics = Arc::new(cabildo_consumers::Metrics::register(&mut registry));
@@ -188,15 +208,21 @@ async fn through_journal(
     let metrics = Arc::new(cabildo_producers::Metrics::register(&mut registry));
     let appender = cabildo_producers::Appender::start(journal.clone(), metrics, end.clone());
     let door = Door::Journal(JournalDoor { journal, appender, counters });
-    let exit = run(options, plan, &door, stop).await;
+    let report = run(options, plan, &door, stop).await;
     end.cancel();
     if let Some(consumers) = consumers {
         consumers.await?;
     }
-    exit
+    report
 }
 
-async fn run(options: &VotesOptions, plan: &mut Plan, door: &Door, stop: &CancellationToken) -> anyhow::Result<Exit> {
+/// Casts, and checks the tally.
+pub(super) async fn run(
+    options: &VotesOptions,
+    plan: &mut Plan,
+    door: &Door,
+    stop: &CancellationToken,
+) -> anyhow::Result<Report> {
     let opened = door.open_poll(&plan.poll, &options.question).await.map_err(unreachable_door)?;
     let before = if opened {
         Tally::default()
@@ -220,22 +246,30 @@ async fn run(options: &VotesOptions, plan: &mut Plan, door: &Door, stop: &Cancel
         }
     };
     let differences = votes::compare(&plan, &before, &outcome, &after);
-    let report = report(&plan, &outcome, settled_ms, differences);
-    match options.output {
-        Form::Json => output::json(&report)?,
-        Form::Pretty => print(&report)?,
-    }
-    let lost = report.differences.iter().any(|difference| difference.lost);
-    Ok(if lost || report.acknowledged < report.asked {
-        Exit::Failed
-    } else if report.exact {
-        Exit::Ok
-    } else {
-        Exit::Difference
-    })
+    Ok(report(&plan, &outcome, settled_ms, differences))
 }
 
-fn unreachable_door(error: DoorError) -> anyhow::Error {
+impl Report {
+    /// Ballots that were acknowledged, to divide by.
+    #[expect(clippy::cast_precision_loss, reason = "what is divided by it is shown to three digits")]
+    pub(super) const fn count(&self) -> f64 {
+        self.acknowledged as f64
+    }
+
+    /// What the process ends with.
+    pub(super) fn exit(&self) -> Exit {
+        let lost = self.differences.iter().any(|difference| difference.lost);
+        if lost || self.acknowledged < self.asked {
+            Exit::Failed
+        } else if self.exact {
+            Exit::Ok
+        } else {
+            Exit::Difference
+        }
+    }
+}
+
+pub(super) fn unreachable_door(error: DoorError) -> anyhow::Error {
     match error {
         DoorError::Later { reason, .. } => Unreachable(reason).into(),
         refused @ DoorError::Refused(_) => refused.into(),

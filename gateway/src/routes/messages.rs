@@ -64,20 +64,33 @@ struct MessageWritten<'a> {
 
 async fn post(room: &str, call: Call, input: Result<PostMessage, Problem>) -> Result<Response, Problem> {
     let room: RoomId = segment("room", room)?;
-    let input = input?;
-    let author = call.goes_by(input.author.as_deref(), "author").await?;
-    let at = call.circumstances(Some(author.as_str()))?;
-    let message = match (&input.id, &at.idempotency_key) {
+    let PostMessage { id, text, author } = input?;
+    let posted = posted(&call, &room, id, text, author.as_deref(), call.idempotency_key()?.as_deref()).await?;
+    let at = call.circumstances(Some(posted.author.as_str()))?;
+    let message = posted.message;
+    let command = Command::Chat(room.clone(), chat::Command::Post(posted));
+    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
+    let location = format!("/api/v1/rooms/{}/messages/{message}", escape(room.as_str()));
+    answer::written(&receipt, MessageWritten { room: room.as_str(), id: message }, Some(&location))
+}
+
+/// A message, of what a client said; `key` is the client's for this very wish.
+pub(crate) async fn posted(
+    call: &Call,
+    room: &RoomId,
+    id: Option<String>,
+    said: String,
+    author: Option<&str>,
+    key: Option<&str>,
+) -> Result<MessagePosted, Problem> {
+    let author = call.goes_by(author, "author").await?;
+    let message = match (id, key) {
         (Some(id), _) => id.parse().map_err(|error| Problem::bad_value("id", error))?,
         // A repeated request must name the message that the first one made.
         (None, Some(key)) => MessageId(EventId::from_key(&format!("message of {room} by {author}"), key).0),
         (None, None) => MessageId(Uuid::now_v7()),
     };
-    let posted = MessagePosted { message, text: text(input.text)?, author, by: call.caller().user };
-    let command = Command::Chat(room.clone(), chat::Command::Post(posted));
-    let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
-    let location = format!("/api/v1/rooms/{}/messages/{message}", escape(room.as_str()));
-    answer::written(&receipt, MessageWritten { room: room.as_str(), id: message }, Some(&location))
+    Ok(MessagePosted { message, text: text(said)?, author, by: call.caller().user })
 }
 
 fn text(text: String) -> Result<MessageText, Problem> {

@@ -6,10 +6,10 @@ mod export;
 mod facets;
 mod graph;
 mod hits;
-mod messages;
-mod operation;
+pub(crate) mod messages;
+pub(crate) mod operation;
 mod people;
-mod polls;
+pub(crate) mod polls;
 mod pulse;
 mod rooms;
 mod state;
@@ -24,6 +24,7 @@ use warp::reply::Response;
 
 use crate::Gateway;
 use crate::edge::recover;
+use crate::predecessors::band_contest;
 
 /// The routes of one area. Boxed: warp's types grow with every route, and so does the time to compile them.
 pub(crate) type Routes = BoxedFilter<(Response,)>;
@@ -38,5 +39,7 @@ pub(crate) fn all(
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
     let operation = people::routes(gateway).or(operation).unify().boxed();
-    polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
+    let predecessors = band_contest::routes(gateway);
+    let now = polls::routes(gateway).or(chat).unify().or(record).unify().boxed();
+    now.or(predecessors).unify().or(operation).unify().recover(recover).unify()
 }

@@ -66,9 +66,12 @@ struct Ready<'a> {
     waiting: usize,
 }
 
-/// Looks at each port, at the same time, for at most [`READY_CHECK_MS`].
-async fn ready(call: Call) -> Result<Response, Problem> {
-    let Gateway { ports, config, stopping, .. } = &*call.gateway;
+/// The ports that do not answer: looks at each, at the same time, for at most [`READY_CHECK_MS`].
+///
+/// # Errors
+/// Never, as there are lanes.
+pub(crate) async fn down(gateway: &Gateway) -> Result<Vec<&'static str>, Problem> {
+    let ports = &gateway.ports;
     let patience = Duration::from_millis(READY_CHECK_MS);
     let lane = Lane::all().next().ok_or_else(|| Problem::new(&crate::problem::INTERNAL, "there are no lanes"))?;
     let (journal, counters, documents) = tokio::join!(
@@ -81,7 +84,12 @@ async fn ready(call: Call) -> Result<Response, Problem> {
         ("counters", matches!(counters, Ok(Ok(_)))),
         ("documents", matches!(documents, Ok(Ok(_)))),
     ];
-    let down: Vec<_> = checks.into_iter().filter(|(_, up)| !up).map(|(port, _)| port).collect();
+    Ok(checks.into_iter().filter(|(_, up)| !up).map(|(port, _)| port).collect())
+}
+
+async fn ready(call: Call) -> Result<Response, Problem> {
+    let Gateway { ports, config, stopping, .. } = &*call.gateway;
+    let down = down(&call.gateway).await?;
     let status = match (stopping.is_cancelled(), down.is_empty()) {
         (true, _) => "stopping",
         (false, true) => "ready",

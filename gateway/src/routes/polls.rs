@@ -106,15 +106,24 @@ fn option((index, label): (usize, String)) -> Result<OptionLabel, Problem> {
 
 async fn cast(poll: &str, voter: &str, call: Call, input: Result<CastBallot, Problem>) -> Result<Response, Problem> {
     let (poll, voter): (PollId, VoterId) = (segment("poll", poll)?, segment("voter", voter)?);
-    let input = input?;
-    let voter = votes_as(&call, voter).await?;
-    let choice = OptionLabel::try_from(input.choice).map_err(|error| Problem::bad_value("choice", error))?;
-    let fields = input.fields.into_iter().map(field).collect::<Result<_, _>>()?;
-    let at = call.circumstances(Some(voter.as_str()))?;
-    let ballot = poll::BallotCast { voter: voter.clone(), choices: vec![choice], fields };
+    let CastBallot { choice, fields } = input?;
+    let ballot = ballot(&call, voter, choice, fields).await?;
+    let (voter, at) = (ballot.voter.clone(), call.circumstances(Some(ballot.voter.as_str()))?);
     let command = Command::Poll(poll.clone(), poll::Command::Cast(ballot));
     let receipt = call.gateway.ports.commands.execute(command, Facts::default(), at).await?;
     answer::written(&receipt, BallotWritten { poll: poll.as_str(), voter: voter.as_str() }, None)
+}
+
+/// A ballot, of what a client wrote on it.
+pub(crate) async fn ballot(
+    call: &Call,
+    voter: VoterId,
+    choice: String,
+    fields: impl IntoIterator<Item = (String, String)>,
+) -> Result<poll::BallotCast, Problem> {
+    let choice = OptionLabel::try_from(choice).map_err(|error| Problem::bad_value("choice", error))?;
+    let fields = fields.into_iter().map(field).collect::<Result<_, _>>()?;
+    Ok(poll::BallotCast { voter: votes_as(call, voter).await?, choices: vec![choice], fields })
 }
 
 /// Who has a name of their own votes under it, once; nobody else does.

@@ -7,10 +7,7 @@ use bytes::{Bytes, BytesMut};
 use cabildo_events::limits::TAIL_RATE_MAX;
 use cabildo_events::{Position, Recorded, wire};
 use cabildo_projections::activity::UNREADABLE;
-use cabildo_storage::{Page, ReadError};
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use warp::Filter;
 use warp::reply::Response;
@@ -20,7 +17,8 @@ use crate::call::{Call, call};
 use crate::filter::FILTER;
 use crate::problem::Problem;
 use crate::search::{ASKED, Asked};
-use crate::{Gateway, answer, query, sse};
+use crate::wanted::Wanted;
+use crate::{Gateway, answer, sse};
 
 pub(super) fn routes(gateway: &Arc<Gateway>) -> Routes {
     warp::path!("api" / "v1" / "events" / "tail")
@@ -46,18 +44,13 @@ fn tail(call: &Call) -> Result<Response, Problem> {
     let live = &call.gateway.ports.live;
     let after = call.last_event_id()?.or(asked.after).unwrap_or_else(|| *live.head().borrow());
     let place = sse::take_place(&call.gateway)?;
-    let pages = live.stream(after).boxed();
-    let filters = call.gateway.filters.clone();
-    let tail = Tail { pages, asked, filters, pace: rate.map(Pace::new) };
+    let tail = Tail { wanted: Wanted::after(&call.gateway, asked, after), pace: rate.map(Pace::new) };
     let frames = futures::stream::unfold(tail, |mut tail| async move { tail.next().await.map(|frame| (frame, tail)) });
     Ok(sse::respond(&call.gateway, place, frames.boxed()))
 }
 
 struct Tail {
-    pages: BoxStream<'static, Result<Arc<Page>, ReadError>>,
-    asked: Asked,
-    /// Turns at asking filter expressions.
-    filters: Arc<Semaphore>,
+    wanted: Wanted,
     pace: Option<Pace>,
 }
 
@@ -67,8 +60,8 @@ impl Tail {
         loop {
             let due = self.pace.as_ref().and_then(Pace::due);
             let page = match due {
-                None => self.pages.next().await,
-                Some(due) => match tokio::time::timeout_at(due, self.pages.next()).await {
+                None => self.wanted.page().await,
+                Some(due) => match tokio::time::timeout_at(due, self.wanted.page()).await {
                     Ok(page) => page,
                     // It is quiet: what was counted is told.
                     Err(_) => Some(Ok(Arc::default())),
@@ -76,7 +69,7 @@ impl Tail {
             };
             let frames = match page? {
                 Ok(page) => {
-                    let wanted = self.wanted(page).await?;
+                    let wanted = self.wanted.of(page).await?;
                     self.frames(&wanted)
                 }
                 Err(error) => {
@@ -88,30 +81,6 @@ impl Tail {
                 return Some(frames);
             }
         }
-    }
-
-    /// The events of a page that the listener wants.
-    async fn wanted(&mut self, page: Arc<Page>) -> Option<Vec<Recorded>> {
-        let ended = |position: Position| self.asked.before.is_some_and(|before| position >= before);
-        let clauses = &self.asked.clauses;
-        let fits = |event: &&Recorded| !ended(event.position) && query::matches(clauses, event);
-        let mut wanted: Vec<Recorded> = page.iter().filter(fits).cloned().collect();
-        if let Some(filter) = self.asked.filter.clone().filter(|_| !wanted.is_empty()) {
-            let turn = self.filters.clone().acquire_owned().await;
-            let sift = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                wanted.retain(|event| filter.holds(&wire::to_json(event)) == Ok(true));
-                wanted
-            });
-            match sift.await {
-                Ok(kept) => wanted = kept,
-                Err(error) => {
-                    tracing::error!(%error, "a filter expression could not be asked: a live tail ends");
-                    return None;
-                }
-            }
-        }
-        Some(wanted)
     }
 
     /// The events that are wanted, and what was left out of them.

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::grpc::GrpcClient;
 use super::http::{Answer, HttpClient};
 use super::{JournalDoor, Row, Server, Votes};
 
@@ -34,6 +35,8 @@ pub enum DoorError {
 pub enum Door {
     /// Over HTTP, through a gateway.
     Http(Server),
+    /// Over gRPC, through a gateway; the poll is opened and its tally read over HTTP.
+    Grpc(Server),
     /// Straight into the journal.
     Journal(JournalDoor),
 }
@@ -49,9 +52,10 @@ pub struct Tally {
     pub stale: bool,
 }
 
-/// One client at a door. Over HTTP it has a connection of its own, and keeps it.
+/// One client at a door. Over HTTP and gRPC it has a connection of its own, and keeps it.
 pub(super) enum Client {
     Http(HttpClient),
+    Grpc(GrpcClient),
     Journal(JournalDoor),
 }
 
@@ -68,6 +72,7 @@ impl Door {
     pub(super) fn client(&self) -> Client {
         match self {
             Self::Http(server) => Client::Http(HttpClient::new(server.clone())),
+            Self::Grpc(server) => Client::Grpc(GrpcClient::new(server.clone())),
             Self::Journal(door) => Client::Journal(door.clone()),
         }
     }
@@ -77,8 +82,9 @@ impl Door {
     /// # Errors
     /// See [`DoorError`].
     pub async fn open_poll(&self, poll: &PollId, question: &Question) -> Result<bool, DoorError> {
-        match self.client() {
-            Client::Http(mut client) => {
+        match self {
+            Self::Http(server) | Self::Grpc(server) => {
+                let mut client = HttpClient::new(server.clone());
                 let body = json!({ "id": poll.as_str(), "question": question.as_str() });
                 let answer = client.send(http::Method::POST, "/api/v1/polls", &[], Some(&body)).await?;
                 match answer.status {
@@ -87,7 +93,7 @@ impl Door {
                     _ => Err(refusal(&answer)),
                 }
             }
-            Client::Journal(door) => door.open_poll(poll, question).await,
+            Self::Journal(door) => door.open_poll(poll, question).await,
         }
     }
 
@@ -97,8 +103,9 @@ impl Door {
     /// # Errors
     /// See [`DoorError`].
     pub async fn tally(&self, poll: &PollId, position: Position) -> Result<Tally, DoorError> {
-        match self.client() {
-            Client::Http(mut client) => {
+        match self {
+            Self::Http(server) | Self::Grpc(server) => {
+                let mut client = HttpClient::new(server.clone());
                 let path = format!("/api/v1/polls/{}/tally", segment(poll.as_str()));
                 let wanted = position.to_string();
                 let answer =
@@ -109,7 +116,7 @@ impl Door {
                     _ => Err(refusal(&answer)),
                 }
             }
-            Client::Journal(door) => door.tally(poll, position).await,
+            Self::Journal(door) => door.tally(poll, position).await,
         }
     }
 }
@@ -131,6 +138,7 @@ impl Client {
                 let position = answer.header("cabildo-position").and_then(|text| text.parse().ok());
                 position.ok_or_else(|| DoorError::Refused("the gateway's answer has no Cabildo-Position".to_owned()))
             }
+            Self::Grpc(client) => client.cast(ballot).await,
             Self::Journal(door) => {
                 let id = EventId::from_key(&format!("poll/{}", ballot.poll), &ballot.key);
                 door.cast(id, ballot).await

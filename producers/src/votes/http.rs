@@ -51,6 +51,19 @@ impl fmt::Display for Server {
     }
 }
 
+impl Server {
+    /// The processor time that the gateway's process has used, in seconds; `None` if its metrics do not say.
+    ///
+    /// # Errors
+    /// See [`DoorError`].
+    pub async fn cpu_seconds(&self) -> Result<Option<f64>, DoorError> {
+        let answer = HttpClient::new(self.clone()).send(Method::GET, "/metrics", &[], None).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let value = text.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+        Ok(value.and_then(|value| value.trim().parse().ok()))
+    }
+}
+
 /// What the gateway answered.
 pub(super) struct Answer {
     pub(super) status: StatusCode,

@@ -1,4 +1,4 @@
-//! `cabildo produce votes`: casts the ballots of a file, over HTTP or straight into the journal, and checks that the tally
+//! `cabildo produce votes`: casts the ballots of a file, over HTTP, over gRPC or straight into the journal, and checks that the tally
 //! shows what was acknowledged.
 //!
 //! [`read`] takes a file in, a [`Plan`] says who casts which ballot when, [`cast_all`] casts them through a [`Door`], and
@@ -7,6 +7,7 @@
 mod check;
 mod door;
 mod file;
+mod grpc;
 mod http;
 mod journal;
 mod plan;

@@ -7,7 +7,8 @@ use crate::OpenError;
 use crate::connect::without_credentials;
 
 const EXPECTED: &str = "redis://HOST:PORT/DATABASE?prefix=PREFIX (prefix: up to 64 of a-z, A-Z, 0-9, `-`, `_`, `.`)";
-const PREFIX: &str = "cabildo";
+/// What every key begins with when nobody says otherwise.
+pub(super) const PREFIX: &str = "cabildo";
 
 /// An address, taken apart.
 #[derive(Debug)]

@@ -12,7 +12,9 @@ use super::address::Address;
 use super::keys::Keys;
 use super::script::{Call, info_field};
 use super::{unavailable, within_bound};
-use crate::{Applied, Counters, Cursor, Hashes, LaneBatch, Loaded, RowPage, Sink, SinkError, Watermarks};
+use crate::{Applied, Counters, Cursor, Hashes, LaneBatch, Loaded, RowPage, Shown, Sink, SinkError, Watermarks};
+
+const SHOW: &str = include_str!("show.lua");
 
 /// Counters on one server, under one prefix. All calls share one connection, which is made anew when it breaks.
 pub(super) struct RedisCounters {
@@ -237,6 +239,21 @@ impl Counters for RedisCounters {
             commands.hgetall(self.keys.hash(projection, lane, table, key));
         }
         self.ask_all(&commands).await
+    }
+
+    async fn show(
+        &self,
+        name: &'static str,
+        watermark: u64,
+        fields: &BTreeMap<String, String>,
+    ) -> Result<Shown, SinkError> {
+        let mut command = cmd("EVAL");
+        command.arg(SHOW).arg(2).arg(self.keys.shown(name)).arg(self.keys.shown_at(name)).arg(watermark);
+        for (field, value) in fields {
+            command.arg(field).arg(value);
+        }
+        let is_ours: bool = self.ask(&command).await?;
+        Ok(if is_ours { Shown::Done } else { Shown::Foreign })
     }
 }
 

@@ -3,6 +3,8 @@
 use cabildo_events::Lane;
 use cabildo_projections::ProjectionId;
 
+use super::address::PREFIX;
+
 /// The keys under one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
@@ -27,6 +29,16 @@ impl Keys {
     /// One hash. The key comes last, so whatever is in it the name is unambiguous.
     pub(super) fn hash(&self, projection: ProjectionId, lane: Lane, table: &str, key: &str) -> String {
         format!("{}{table}:{key}", self.lane(projection, lane))
+    }
+
+    /// A hash that others read by its bare name; under another prefix than the usual one, it is theirs who chose that.
+    pub(super) fn shown(&self, name: &str) -> String {
+        if self.prefix == PREFIX { name.to_owned() } else { format!("{}:{name}", self.prefix) }
+    }
+
+    /// The watermark that such a hash shows: in the slot of the hash, by its tag.
+    pub(super) fn shown_at(&self, name: &str) -> String {
+        format!("{{{}}}:watermark", self.shown(name))
     }
 
     /// What matches every key of a lane.
@@ -72,6 +84,8 @@ mod tests {
         assert_eq!(keys.hash(tally, lane, "votes", "bands-2026"), "cabildo:{07}:tally:1:votes:bands-2026");
         assert_eq!(keys.watermark(tally, lane), "cabildo:{07}:tally:1:watermark");
         assert_eq!(keys.schema(), "cabildo:schema");
+        assert_eq!((keys.shown("data"), keys.shown_at("data")), ("data".into(), "{data}:watermark".into()));
+        assert_eq!(Keys::under("b").shown_at("data"), "{b:data}:watermark");
         assert_eq!(keys.parts(tally, lane, "cabildo:{07}:tally:1:votes:a:b"), Some(("votes", "a:b")));
         assert_eq!(keys.version("tally", "cabildo:{07}:tally:12:watermark"), Some(12));
         assert_eq!(keys.version("tally", "cabildo:{07}:tally:1:votes:watermark"), None);

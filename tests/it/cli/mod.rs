@@ -8,6 +8,7 @@ mod moving;
 mod parked;
 mod past;
 mod settings;
+mod transports;
 mod up;
 mod users;
 mod verify;

@@ -3,6 +3,7 @@
 mod bad_input;
 mod down;
 mod drain;
+mod grpc;
 mod live;
 mod lookback;
 mod openapi;
