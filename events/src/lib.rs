@@ -27,8 +27,8 @@ pub use envelope::{Envelope, Recorded, Unreadable};
 pub use event::{DecodeError, Event, event_types, is_ruled_type, known_type};
 pub use ids::{EventId, ListId, MessageId, PollId, Position, ProjectionName, RoomId, TaskId, UserId, VoterId};
 pub use names::{
-    Actor, BadText, FieldName, FieldValue, ListTitle, MessageText, OptionLabel, PersonName, Question, Reason, RoomName,
-    TaskTitle, Topic,
+    Actor, BadOrder, BadText, Description, DueDate, FieldName, FieldValue, Label, ListTitle, MessageText, OptionLabel,
+    PersonName, Question, Reason, RoomName, TaskOrder, TaskTitle, Topic,
 };
 pub use rejection::Rejection;
 pub use time::Timestamp;

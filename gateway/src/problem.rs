@@ -34,6 +34,7 @@ kinds! {
     BAD_PARAMETER = BAD_REQUEST, "bad-parameter", "The query has an unknown parameter, or one twice";
     BAD_REQUEST = BAD_REQUEST, "bad-request", "The request cannot be read";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign-origin", "Pages of other sites may not write here";
+    FORBIDDEN = FORBIDDEN, "forbidden", "That takes another role";
     NOT_FOUND = NOT_FOUND, "not-found", "There is no such thing";
     NO_SUCH_ROUTE = NOT_FOUND, "no-such-route", "There is nothing at this address";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "The address does not take this method";
@@ -41,7 +42,10 @@ kinds! {
     ALREADY_EXISTS = CONFLICT, "already-exists", "The id or name is taken";
     POLL_CLOSED = CONFLICT, "poll-closed", "The poll is closed";
     LIST_FULL = CONFLICT, "list-full", "The list is full";
+    LAST_OWNER = CONFLICT, "last-owner", "The list would have no owner";
+    MEMBERS_FULL = CONFLICT, "members-full", "The list has as many members as it may";
     CONFLICT = CONFLICT, "conflict", "Others keep changing it";
+    CHANGED = PRECONDITION_FAILED, "changed", "It was changed meanwhile";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON";
     MISDIRECTED = MISDIRECTED_REQUEST, "misdirected", "This gateway does not go by that name";
@@ -51,6 +55,8 @@ kinds! {
     OPTION_COUNT = UNPROCESSABLE_ENTITY, "option-count", "The poll has too few or too many options";
     OPTION_TWICE = UNPROCESSABLE_ENTITY, "option-twice", "The poll lists an option twice";
     FIELD_COUNT = UNPROCESSABLE_ENTITY, "field-count", "The ballot has too many fields";
+    NO_OWNER = UNPROCESSABLE_ENTITY, "no-owner", "The list has no owner";
+    LABEL_COUNT = UNPROCESSABLE_ENTITY, "label-count", "The task has too many labels";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting already";
     DISK_FULL = SERVICE_UNAVAILABLE, "disk-full", "The journal's disk is full";
@@ -228,6 +234,12 @@ impl From<Rejection> for Problem {
             Rejection::AlreadyExists { .. } => (&ALREADY_EXISTS, None),
             Rejection::PollClosed(_) => (&POLL_CLOSED, None),
             Rejection::ListFull => (&LIST_FULL, None),
+            Rejection::Forbidden => (&FORBIDDEN, None),
+            Rejection::Changed(_) => (&CHANGED, None),
+            Rejection::NoOwner => (&NO_OWNER, None),
+            Rejection::LastOwner => (&LAST_OWNER, None),
+            Rejection::MembersFull => (&MEMBERS_FULL, None),
+            Rejection::LabelCount(_) => (&LABEL_COUNT, Some("labels")),
             Rejection::Operation(_) => (&ALREADY_EXISTS, None),
             Rejection::UnknownOption(_) => (&UNKNOWN_OPTION, Some("choice")),
             Rejection::ChoiceCount(_) => (&CHOICE_COUNT, Some("choice")),
