@@ -75,7 +75,10 @@ impl Tail {
                 },
             };
             let frames = match page? {
-                Ok(page) => self.frames(&self.wanted(page).await?),
+                Ok(page) => {
+                    let wanted = self.wanted(page).await?;
+                    self.frames(&wanted)
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a live tail ends: the client resumes by position");
                     return None;
@@ -88,7 +91,7 @@ impl Tail {
     }
 
     /// The events of a page that the listener wants.
-    async fn wanted(&self, page: Arc<Page>) -> Option<Vec<Recorded>> {
+    async fn wanted(&mut self, page: Arc<Page>) -> Option<Vec<Recorded>> {
         let ended = |position: Position| self.asked.before.is_some_and(|before| position >= before);
         let clauses = &self.asked.clauses;
         let fits = |event: &&Recorded| !ended(event.position) && query::matches(clauses, event);
