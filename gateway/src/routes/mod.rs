@@ -6,6 +6,7 @@ mod export;
 mod facets;
 mod graph;
 mod hits;
+mod lists;
 mod messages;
 mod operation;
 mod polls;
@@ -13,6 +14,7 @@ mod pulse;
 mod rooms;
 mod state;
 mod tail;
+mod tasks;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -36,5 +38,7 @@ pub(crate) fn all(
     let record = hits::routes(gateway).or(facets::routes(gateway)).unify().or(found).unify().boxed();
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
+    let lists = lists::routes(gateway).or(tasks::routes(gateway)).unify().boxed();
+    let chat = chat.or(lists).unify().boxed();
     polls::routes(gateway).or(chat).unify().or(record).unify().or(operation).unify().recover(recover).unify()
 }

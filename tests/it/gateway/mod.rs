@@ -3,12 +3,14 @@
 mod bad_input;
 mod down;
 mod drain;
+mod lists;
 mod live;
 mod lookback;
 mod openapi;
 mod pulse;
 mod reads;
 mod search;
+mod todo_backend;
 mod web;
 mod writes;
 
@@ -39,7 +41,7 @@ struct Stores {
     counters: Arc<dyn Counters>,
     documents: Arc<dyn Documents>,
     stop: CancellationToken,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl Stores {
@@ -70,7 +72,14 @@ impl Stores {
             Arc::new(cabildo_consumers::Metrics::register(&mut prometheus_client::registry::Registry::default()));
         let config = cabildo_consumers::Config::all(1);
         tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop.clone()));
-        Self { journal, counters, documents, stop, _folder: folder }
+        Self { journal, counters, documents, stop, _folder: Arc::new(folder) }
+    }
+
+    /// The same ones, for another gateway.
+    fn beside(&self) -> Self {
+        let (journal, counters) = (self.journal.clone(), self.counters.clone());
+        let (documents, stop) = (self.documents.clone(), self.stop.child_token());
+        Self { journal, counters, documents, stop, _folder: self._folder.clone() }
     }
 }
 
@@ -98,6 +107,10 @@ struct Front {
 
 impl Front {
     async fn start(stores: &Stores, patience: Patience) -> Self {
+        Self::bound("127.0.0.1:0", stores, patience).await
+    }
+
+    async fn bound(place: &str, stores: &Stores, patience: Patience) -> Self {
         let mut registry = prometheus_client::registry::Registry::default();
         let (stop, stop_appender) = (CancellationToken::new(), CancellationToken::new());
         let journal = stores.journal.clone();
@@ -123,8 +136,8 @@ impl Front {
         });
         let config =
             cabildo_gateway::Config { adapters: vec![("journal", "file:here".to_owned())], render_metrics, patience };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind(place).await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
         let serving = tokio::spawn(cabildo_gateway::run(listener, config, ports, metrics, stop.clone()));
         Self { address, commands, stop, stop_appender, serving }
     }
