@@ -265,7 +265,8 @@ async fn an_expression_finds_what_no_query_can(gateway: Gateway) {
         assert_eq!(found, expected, "{expression}");
         assert_eq!((&page["searched"], &page["cut_short"]), (&whole, &json!(false)), "{expression}");
         assert_eq!(page["filter"]["examined"], 11, "{expression}");
-        let lines = gateway.get_from(&format!("/api/v1/events?format=ndjson&filter={}", escaped(expression)), &last);
+        let path = format!("/api/v1/events?format=ndjson&filter={}", escaped(expression));
+        let lines = gateway.get_from(&path, &last);
         assert_eq!(lines.await.expect(200).text.lines().count(), expected.len(), "{expression}");
     }
 
