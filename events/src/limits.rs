@@ -77,6 +77,8 @@ pub const FRESH_WAIT_MS: u64 = 2_000;
 /// Lists whose state a gateway keeps at hand for reads; the one unused for longest goes first, and is folded again when it is
 /// asked for.
 pub const LISTS_CACHED_MAX: usize = 256;
+/// Changes of a list that a listener who was away gets one by one; after more it gets how the list is instead.
+pub const LIST_RESUMED_EVENTS_MAX: usize = 10_000;
 /// Lists looked at for one page of those that somebody may see; then the page ends, and its link goes on from there.
 pub const LISTS_LOOKED_AT_MAX: usize = 10_000;
 /// Shortest time between two states of a live tally, in milliseconds: at most five a second.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cabildo_events::limits::LIST_RESUMED_EVENTS_MAX;
 use cabildo_events::task::{Access, List, may, tasks_of};
 use cabildo_events::{Actor, Aggregate, ListId, Position, Recorded, TaskId, Timestamp, UserId};
 use cabildo_storage::{Page, ReadError};
@@ -61,7 +62,7 @@ struct Watch {
     pages: Option<BoxStream<'static, Result<Arc<Page>, ReadError>>>,
 }
 
-/// Streams a list: with `after`, every change after that position; without, first how it is. What happened until now is read
+/// Streams a list: with `after`, every change after that position (how it is, after very many); without, first how it is. What happened until now is read
 /// from the list's own events, so that it costs what the list has seen and not what the journal has.
 pub(super) async fn watch(call: &Call, id: ListId, after: Option<Position>) -> Result<Response, Problem> {
     let who = caller(call);
@@ -81,15 +82,20 @@ pub(super) async fn watch(call: &Call, id: ListId, after: Option<Position>) -> R
         id,
     };
     let mut past = ports.journal.of(&watch.aggregate, Position::START, head).await?;
+    let mut anew = after.is_none();
     while let Some(page) = past.next().await {
         for recorded in page? {
             let frame = watch.take(&recorded);
             watch.waiting.extend(frame);
         }
+        if watch.waiting.len() > LIST_RESUMED_EVENTS_MAX {
+            watch.waiting.clear();
+            (anew, watch.known) = (true, head);
+        }
     }
     // Whoever may not see it any more gets nothing of what came before either.
     seen(&watch.list, &watch.id, &who)?;
-    if after.is_none() {
+    if anew {
         let snapshot = watch.snapshot()?;
         watch.waiting.push_back(snapshot);
     }
