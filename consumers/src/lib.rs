@@ -87,6 +87,11 @@ macro_rules! with_projection {
                     (cabildo_projections::rooms::Rooms, $documents as Arc<$crate::DocumentsSink>);
                 $run
             }
+            name if name == cabildo_projections::lists::ID.name => {
+                let ($projection, $sink) =
+                    (cabildo_projections::lists::Lists, $documents as Arc<$crate::DocumentsSink>);
+                $run
+            }
             name if name == cabildo_projections::record::ID.name => {
                 let ($projection, $sink) =
                     (cabildo_projections::record::Record, $documents as Arc<$crate::DocumentsSink>);

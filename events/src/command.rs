@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Context, Event, ListId, PersonName, PollId, ProjectionName, Rejection, RoomId, UserId, chat, identity,
+    Aggregate, Context, Event, ListId, PersonName, PollId, Position, ProjectionName, Rejection, RoomId, UserId, chat, identity,
     operation, poll, task,
 };
 
@@ -50,14 +50,7 @@ impl Command {
                 poll::Command::Cast(_) => "cast",
                 poll::Command::Close => "close",
             },
-            Self::Task(_, command) => match command {
-                task::Command::Open(_) => "open",
-                task::Command::Add(_) => "add",
-                task::Command::Change(_) => "change",
-                task::Command::Complete(_) => "complete",
-                task::Command::Reopen(_) => "reopen",
-                task::Command::Remove(_) => "remove",
-            },
+            Self::Task(_, command) => command.wish.name(),
             Self::Identity(_, command) => match command {
                 identity::Command::Register(..) => "register",
                 identity::Command::Admit(_) => "admit",
@@ -93,13 +86,7 @@ impl Command {
                 poll::Command::Cast(ballot) => Some(ballot.voter.to_string()),
                 poll::Command::Open(_) | poll::Command::Close => None,
             },
-            Self::Task(_, command) => match command {
-                task::Command::Open(_) | task::Command::Add(_) => None,
-                task::Command::Change(changed) => Some(changed.task.to_string()),
-                task::Command::Complete(task) | task::Command::Reopen(task) | task::Command::Remove(task) => {
-                    Some(task.to_string())
-                }
-            },
+            Self::Task(_, command) => command.wish.thing(),
             Self::Identity(..) => None,
             Self::Operation(projection, _) => Some(projection.to_string()),
         }
@@ -110,7 +97,7 @@ impl Command {
     pub const fn client_id(&self) -> Option<Uuid> {
         match self {
             Self::Chat(_, chat::Command::Post(posted)) => Some(posted.message.0),
-            Self::Task(_, task::Command::Add(added)) => Some(added.task.0),
+            Self::Task(_, task::Command { wish: task::Wish::Add(added), .. }) => Some(added.task.0),
             Self::Identity(_, identity::Command::Register(user, _) | identity::Command::Admit(user)) => Some(user.0),
             _ => None,
         }
@@ -128,17 +115,29 @@ pub struct State {
 }
 
 impl State {
-    /// Applies one event of the aggregate. Free events change nothing.
+    /// Applies one event of the aggregate, where its place in the journal does not matter: see [`evolve_at`](Self::evolve_at).
     pub fn evolve(&mut self, event: &Event) {
+        self.evolve_at(event, Position::START);
+    }
+
+    /// Applies one event of the aggregate, which stands at a position: rules that are asked whether something has changed
+    /// since then go by it. Free events change nothing.
+    pub fn evolve_at(&mut self, event: &Event, at: Position) {
         match event {
             Event::RoomOpened(_) => self.room.evolve(event),
             Event::PollOpened(_) | Event::PollClosed(_) => self.poll.evolve(event),
             Event::ListOpened(_)
+            | Event::ListChanged(_)
+            | Event::ListShared(_)
+            | Event::ListUnshared(_)
+            | Event::ListEmptied(_)
             | Event::TaskAdded(_)
             | Event::TaskChanged(_)
+            | Event::TaskMoved(_)
             | Event::TaskCompleted(_)
             | Event::TaskReopened(_)
-            | Event::TaskRemoved(_) => self.list.evolve(event),
+            | Event::TaskRemoved(_)
+            | Event::TaskRestored(_) => self.list.evolve(event, at),
             Event::UserRegistered(_)
             | Event::GuestAdmitted(_)
             | Event::RoleGranted(_)
@@ -162,12 +161,18 @@ impl State {
         let shown = match context {
             Context::Chat => self.room.opened().map(serde_json::to_value),
             Context::Poll => self.poll.opened().map(|_| serde_json::to_value(&self.poll)),
-            Context::Task => self.list.is_opened().then(|| serde_json::to_value(&self.list)),
+            Context::Task => self.list.title().map(|_| serde_json::to_value(&self.list)),
             Context::Identity => self.person.holder().map(|_| serde_json::to_value(&self.person)),
             Context::Operation => self.projections.is_decided().then(|| serde_json::to_value(&self.projections)),
         };
         // Structs of texts and numbers: nothing in them can fail to serialize.
         shown.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// The list, as its events left it.
+    #[must_use]
+    pub const fn list(&self) -> &task::List {
+        &self.list
     }
 
     /// The poll, as its ruled events left it.

@@ -105,16 +105,28 @@ events! {
     PollClosed(poll::PollClosed) = "poll.closed", version 1, ruled;
     /// A task list was opened.
     ListOpened(task::ListOpened) = "task.list.opened", version 1, ruled;
+    /// A list got another title or visibility.
+    ListChanged(task::ListChanged) = "task.list.changed", version 1, ruled;
+    /// Somebody became a member of a list, or a member got another role.
+    ListShared(task::ListShared) = "task.list.shared", version 1, ruled;
+    /// Somebody is no member of a list any more.
+    ListUnshared(task::ListUnshared) = "task.list.unshared", version 1, ruled;
+    /// All tasks were taken off a list.
+    ListEmptied(task::ListEmptied) = "task.list.emptied", version 1, ruled;
     /// A task was put on a list.
     TaskAdded(task::TaskAdded) = "task.added", version 1, ruled;
-    /// A task got another title.
-    TaskChanged(task::TaskChanged) = "task.changed", version 1, ruled;
+    /// A task was changed. Version 1 is a new title.
+    TaskChanged(task::TaskChanged) = "task.changed", version 2, ruled;
+    /// A task was put in another place of its list.
+    TaskMoved(task::TaskMoved) = "task.moved", version 1, ruled;
     /// A task was done.
     TaskCompleted(task::TaskCompleted) = "task.completed", version 1, ruled;
     /// A task turned out not to be done.
     TaskReopened(task::TaskReopened) = "task.reopened", version 1, ruled;
     /// A task was taken off its list.
     TaskRemoved(task::TaskRemoved) = "task.removed", version 1, ruled;
+    /// The last change of a task was taken back.
+    TaskRestored(task::TaskRestored) = "task.restored", version 1, ruled;
     /// A person took a name.
     UserRegistered(identity::UserRegistered) = "identity.user.registered", version 1, ruled;
     /// A guest was let in under a name.

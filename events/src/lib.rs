@@ -30,8 +30,8 @@ pub use ids::{
     VoterId,
 };
 pub use names::{
-    Actor, BadText, FieldName, FieldValue, ListTitle, MessageText, OptionLabel, PersonName, Question, Reason, RoomName,
-    TaskTitle, Topic,
+    Actor, BadOrder, BadText, Description, DueDate, FieldName, FieldValue, Label, ListTitle, MessageText, OptionLabel,
+    PersonName, Question, Reason, RoomName, TaskOrder, TaskTitle, Topic,
 };
 pub use rejection::Rejection;
 pub use time::Timestamp;

@@ -20,8 +20,23 @@ pub const POLL_OPTIONS_MIN: usize = 2;
 pub const POLL_OPTIONS_MAX: usize = 200;
 /// Most distinct options that the ballots of an open poll may bring; a ballot for one more is spoilt.
 pub const POLL_OPEN_OPTIONS_MAX: i64 = 10_000;
-/// Most tasks that a list holds at one time.
+/// Most tasks that a list holds at one time; one more is 409.
 pub const LIST_TASKS_MAX: usize = 1_000;
+/// Tasks taken off a list that can be brought back, the last ones; those before them are forgotten. As many as a list holds, so
+/// that a list that was emptied can be filled again.
+pub const LIST_REMOVED_MAX: usize = LIST_TASKS_MAX;
+/// Most members of a list; one more is 409.
+pub const LIST_MEMBERS_MAX: usize = 200;
+/// Longest description of a task, in characters.
+pub const TASK_DESCRIPTION_CHARS_MAX: usize = 4_000;
+/// Most labels of one task.
+pub const TASK_LABELS_MAX: usize = 20;
+/// Longest label, in characters.
+pub const LABEL_CHARS_MAX: usize = 50;
+/// Furthest place of a task on its list, to either side: the largest whole number that every JSON reader keeps.
+pub const TASK_ORDER_MAX: i64 = (1 << 53) - 1;
+/// How far behind the last task a new one is put, in places: so often can one be put between two without moving others.
+pub const TASK_ORDER_STEP: i64 = 1_024;
 
 // What goes over the wire.
 
@@ -68,6 +83,13 @@ pub const PAGE_ROWS_DEFAULT: usize = 50;
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// How long a read waits for a view to reach `Cabildo-Min-Position`, in milliseconds; then it answers with `Cabildo-Stale: true`.
 pub const FRESH_WAIT_MS: u64 = 2_000;
+/// Lists whose state a gateway keeps at hand for reads; the one unused for longest goes first, and is folded again when it is
+/// asked for.
+pub const LISTS_CACHED_MAX: usize = 256;
+/// Changes of a list that a listener who was away gets one by one; after more it gets how the list is instead.
+pub const LIST_RESUMED_EVENTS_MAX: usize = 10_000;
+/// Lists looked at for one page of those that somebody may see; then the page ends, and its link goes on from there.
+pub const LISTS_LOOKED_AT_MAX: usize = 10_000;
 /// Shortest time between two states of a live tally, in milliseconds: at most five a second.
 pub const LIVE_TALLY_MS: u64 = 200;
 /// Shortest time between two beats of the pulse, in milliseconds: at most five a second.

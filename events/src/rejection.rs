@@ -1,6 +1,6 @@
 //! Why a wish was not granted.
 
-use crate::limits;
+use crate::{Position, limits};
 
 /// A command broke a rule. The [`code`](Rejection::code) is stable: clients may match on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +56,24 @@ pub enum Rejection {
     /// A guest has no role to be raised and no password to be changed.
     #[error("`{0}` is a guest's name: only who registered has a role and a password")]
     GuestOnly(String),
+    /// Who wishes it sees it, and may not do that.
+    #[error("your role does not allow that")]
+    Forbidden,
+    /// It has been changed since the client looked.
+    #[error("it was changed meanwhile, at {0}")]
+    Changed(Position),
+    /// A list that is nobody's in particular.
+    #[error("a list without an owner is everybody's: it cannot be private, nor become somebody's")]
+    NoOwner,
+    /// The list would be left without an owner.
+    #[error("the list has no other owner: name one first")]
+    LastOwner,
+    /// The list has as many members as it may.
+    #[error("the list has {max} members already", max = limits::LIST_MEMBERS_MAX)]
+    MembersFull,
+    /// Too many labels.
+    #[error("a task has at most {max} labels, this one {0}", max = limits::TASK_LABELS_MAX)]
+    LabelCount(usize),
     /// An operator's wish that does not fit how things stand.
     #[error("{0}")]
     Operation(String),
@@ -78,6 +96,12 @@ impl Rejection {
             Self::NotYours { .. } => "not-yours",
             Self::PasswordChanged => "password-changed",
             Self::GuestOnly(_) => "guest-only",
+            Self::Forbidden => "forbidden",
+            Self::Changed(_) => "changed",
+            Self::NoOwner => "no-owner",
+            Self::LastOwner => "last-owner",
+            Self::MembersFull => "members-full",
+            Self::LabelCount(_) => "label-count",
             Self::Operation(_) => "operation",
         }
     }

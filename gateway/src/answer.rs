@@ -35,6 +35,27 @@ pub(crate) fn json<T: Serialize>(body: &T) -> Result<Response, Problem> {
     Ok(raw_json(bytes))
 }
 
+/// A text of JSON.
+pub(crate) fn text<T: Serialize>(body: &T) -> Result<String, Problem> {
+    serde_json::to_string(body).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Problem::new(&crate::problem::INTERNAL, "the answer could not be written")
+    })
+}
+
+/// 412 with what there is now, for a client that knows something older.
+pub(crate) fn changed<T: Serialize>(now: &T, version: Position) -> Result<Response, Problem> {
+    let mut response = json(now)?;
+    *response.status_mut() = StatusCode::PRECONDITION_FAILED;
+    etag(&mut response, version);
+    Ok(response)
+}
+
+/// Says as of which change a thing is shown, for `If-Match`.
+pub(crate) fn etag(response: &mut Response, version: Position) {
+    put(response, header::ETAG, &format!("\"{version}\""));
+}
+
 /// 200 with a body that is JSON already.
 pub(crate) fn raw_json(bytes: impl Into<bytes::Bytes>) -> Response {
     let mut response = Response::new(bytes.into().into());

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use cabildo_events::limits::{ID_BYTES_MAX, IDEMPOTENCY_KEY_CHARS_MAX};
+use cabildo_events::task::Matching;
 use cabildo_events::{Actor, EventId, PersonName, Position, Timestamp};
 use cabildo_storage::{Caller, Circumstances, trace};
 use http::{HeaderMap, header};
@@ -105,6 +106,28 @@ impl Call {
     /// Where a live stream was left.
     pub(crate) fn last_event_id(&self) -> Result<Option<Position>, Problem> {
         self.position("last-event-id")
+    }
+
+    /// As of which of its changes the client knows what it wishes to change (RFC 9110, section 13.1.1). A tag that is none of
+    /// ours, or a weak one, matches nothing.
+    pub(crate) fn if_match(&self) -> Result<Option<Matching>, Problem> {
+        if !self.headers.contains_key(header::IF_MATCH) {
+            return Ok(None);
+        }
+        let values = self.headers.get_all(header::IF_MATCH).into_iter().filter_map(|value| value.to_str().ok());
+        let tags: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+        if tags.contains(&"*") {
+            return Ok(Some(Matching::Anything));
+        }
+        let position = |tag: &&str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+        Ok(Some(Matching::OneOf(tags.iter().filter_map(position).collect())))
+    }
+
+    /// A path of this gateway as an absolute address, by the name that the client used. Whether a proxy in front of it speaks
+    /// TLS, nobody can tell whose word is to be trusted.
+    pub(crate) fn absolute(&self, path: &str) -> String {
+        let host = self.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        host.map_or_else(|| path.to_owned(), |host| format!("http://{host}{path}"))
     }
 
     fn position(&self, name: &'static str) -> Result<Option<Position>, Problem> {

@@ -88,6 +88,7 @@ fn cors(loopback: bool) -> CorsLayer {
             crate::answer::POSITION,
             crate::answer::STALE,
             crate::answer::AS_OF,
+            header::ETAG,
             header::RETRY_AFTER,
             header::LINK,
             header::LOCATION,
@@ -169,6 +170,12 @@ where
     if parts.method == Method::HEAD {
         // hyper knows what was asked and sends no body.
         parts.method = Method::GET;
+    }
+    // HTTP/2 names the host elsewhere.
+    if let (None, Some(authority)) = (parts.headers.get(header::HOST), parts.uri.authority())
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        parts.headers.insert(header::HOST, host);
     }
     let admitted = match admit(&parts, gateway.loopback) {
         // warp would take an address with a slash too many for the one without.

@@ -22,6 +22,7 @@ mod filter;
 mod fresh;
 mod grpc;
 mod histories;
+mod lists;
 mod lookback;
 mod metrics;
 mod openapi;
@@ -54,7 +55,7 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     /// Where `tally` and `activity` are kept.
     pub counters: Arc<dyn Counters>,
-    /// Where `rooms` and `record` are kept.
+    /// Where `rooms`, `lists` and `record` are kept.
     pub documents: Arc<dyn Documents>,
     /// Where wishes go.
     pub commands: Arc<dyn Commands>,
@@ -114,6 +115,8 @@ pub(crate) struct Gateway {
     pub(crate) tallies: tallies::Tallies,
     pub(crate) pulse: pulse::Pulse,
     pub(crate) histories: histories::Histories,
+    /// Task lists, as the journal has them.
+    pub(crate) lists: lists::Lists,
     /// The newest events as columns.
     pub(crate) index: Arc<columns::Keeper>,
     /// How many may ask filter expressions at once.
@@ -142,6 +145,7 @@ pub async fn run(
         tallies: tallies::Tallies::new(ports.clone()),
         pulse: pulse::Pulse::new(ports.clone(), metrics.clone()),
         histories: histories::Histories::new(),
+        lists: lists::Lists::new(ports.journal.clone()),
         index: Arc::new(columns::Keeper::new(ports.journal.clone(), ports.live.clone(), shutdown.clone())),
         ports,
         config,

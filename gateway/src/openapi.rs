@@ -17,6 +17,8 @@ const SCHEMAS: &str = include_str!("openapi.json");
 
 /// Statuses that any operation may answer with.
 const ANYWHERE: [u16; 5] = [400, 401, 421, 422, 503];
+/// Status of a wish for what was changed meanwhile.
+const CHANGED: u16 = 412;
 /// Statuses of operations that take a body.
 const WITH_BODY: [u16; 4] = [403, 408, 413, 415];
 
@@ -44,7 +46,7 @@ pub(crate) fn document() -> String {
     let info = InfoBuilder::new()
         .title("Cabildo")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Rooms, polls and the record of events. Errors are RFC 9457 problem documents."))
+        .description(Some("Rooms, polls, task lists and the record of events. Errors are RFC 9457 problem documents."))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     document.to_json().unwrap_or_default()
@@ -85,7 +87,12 @@ fn responses(operation: &Operation) -> ResponsesBuilder {
     let denied: &[u16] = if operation.right > Right::Oneself { &[403] } else { &[] };
     for status in api.iter().chain(with_body).chain(denied).chain(operation.problems) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-        let problem = ResponseBuilder::new().description("See `type`").content("application/problem+json", content);
+        let mut problem = ResponseBuilder::new().description("See `type`").content("application/problem+json", content);
+        if *status == CHANGED {
+            let now = ContentBuilder::new().schema(Some(Ref::from_schema_name(thing(operation.route)))).build();
+            problem = problem.description("What there is now; if there is nothing any more, see `type`");
+            problem = problem.content("application/json", now);
+        }
         responses = responses.response(status.to_string(), problem);
     }
     if operation.route == READYZ {
@@ -94,6 +101,15 @@ fn responses(operation: &Operation) -> ResponsesBuilder {
         responses = responses.response("503", unready);
     }
     responses
+}
+
+/// What an address changes, as it is shown.
+fn thing(route: &str) -> &'static str {
+    match route.split('/').skip_while(|part| *part != "tasks").count() {
+        0 => "List",
+        1 => "Tasks",
+        _ => "Task",
+    }
 }
 
 fn success(operation: &Operation) -> ResponseBuilder {

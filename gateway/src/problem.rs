@@ -42,6 +42,7 @@ kinds! {
     GUEST_ONLY = FORBIDDEN, "guest-only", "Guests have no role and no password";
     WRONG_PASSWORD = FORBIDDEN, "wrong-password", "The password is another";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign-origin", "Pages of other sites may not write here";
+    FORBIDDEN = FORBIDDEN, "forbidden", "That takes another role";
     NOT_FOUND = NOT_FOUND, "not-found", "There is no such thing";
     NO_SUCH_ROUTE = NOT_FOUND, "no-such-route", "There is nothing at this address";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "The address does not take this method";
@@ -51,7 +52,10 @@ kinds! {
     PASSWORD_CHANGED = CONFLICT, "password-changed", "The password was changed meanwhile";
     POLL_CLOSED = CONFLICT, "poll-closed", "The poll is closed";
     LIST_FULL = CONFLICT, "list-full", "The list is full";
+    LAST_OWNER = CONFLICT, "last-owner", "The list would have no owner";
+    MEMBERS_FULL = CONFLICT, "members-full", "The list has as many members as it may";
     CONFLICT = CONFLICT, "conflict", "Others keep changing it";
+    CHANGED = PRECONDITION_FAILED, "changed", "It was changed meanwhile";
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The body must be JSON";
     MISDIRECTED = MISDIRECTED_REQUEST, "misdirected", "This gateway does not go by that name";
@@ -62,6 +66,8 @@ kinds! {
     OPTION_TWICE = UNPROCESSABLE_ENTITY, "option-twice", "The poll lists an option twice";
     FIELD_COUNT = UNPROCESSABLE_ENTITY, "field-count", "The ballot has too many fields";
     TOO_MANY_TRIES = TOO_MANY_REQUESTS, "too-many-tries", "Too many tries";
+    NO_OWNER = UNPROCESSABLE_ENTITY, "no-owner", "The list has no owner";
+    LABEL_COUNT = UNPROCESSABLE_ENTITY, "label-count", "The task has too many labels";
     INTERNAL = INTERNAL_SERVER_ERROR, "internal", "Something went wrong on our side";
     NOT_BUILT = NOT_IMPLEMENTED, "not-built", "This is not built yet";
     OVERLOADED = SERVICE_UNAVAILABLE, "overloaded", "Too much is waiting already";
@@ -271,6 +277,12 @@ impl From<Rejection> for Problem {
             Rejection::NotYours { .. } => (&NOT_YOURS, None),
             Rejection::PasswordChanged => (&PASSWORD_CHANGED, None),
             Rejection::GuestOnly(_) => (&GUEST_ONLY, None),
+            Rejection::Forbidden => (&FORBIDDEN, None),
+            Rejection::Changed(_) => (&CHANGED, None),
+            Rejection::NoOwner => (&NO_OWNER, None),
+            Rejection::LastOwner => (&LAST_OWNER, None),
+            Rejection::MembersFull => (&MEMBERS_FULL, None),
+            Rejection::LabelCount(_) => (&LABEL_COUNT, Some("labels")),
             Rejection::Operation(_) => (&ALREADY_EXISTS, None),
             Rejection::UnknownOption(_) => (&UNKNOWN_OPTION, Some("choice")),
             Rejection::ChoiceCount(_) => (&CHOICE_COUNT, Some("choice")),

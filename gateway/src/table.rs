@@ -50,6 +50,8 @@ const CSV: &str = "text/csv";
 const WRITE: &[&str] = &["Idempotency-Key", "Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
 /// What is done once by its nature.
 const ACT: &[&str] = &["Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
+const CONDITIONAL: &[&str] =
+    &["If-Match", "Idempotency-Key", "Cabildo-Correlation-Id", "Cabildo-Causation-Id", "traceparent"];
 const READ: &[&str] = &["Cabildo-Min-Position"];
 const PAGE: &[&str] = &["before", "after", "limit", "at"];
 const AT: &[&str] = &["at"];
@@ -80,6 +82,35 @@ operations! {
         right Guest; query &[]; headers WRITE; body Some("EditMessage"); answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
     "DELETE" "/api/v1/rooms/{room}/messages/{message}" delete_message "Take a message back"
         right Guest; query &[]; headers WRITE; body None; answers(200, &[(JSON, Some("MessageWritten"))]); problems &[404, 409];
+    "POST" "/api/v1/lists" open_list "Open a task list"
+        right Guest; query &[]; headers WRITE; body Some("OpenList"); answers(201, &[(JSON, Some("ListWritten"))]); problems &[409];
+    "GET" "/api/v1/lists" list_lists "List the task lists that one is a member of or that are nobody's, in the order they were opened"
+        right Guest; query &["after", "limit"]; headers READ; body None; answers(200, &[(JSON, Some("Lists"))]); problems &[];
+    "GET" "/api/v1/lists/{list}" get_list "Read a task list, without its tasks"
+        right Guest; query AT; headers &[]; body None; answers(200, &[(JSON, Some("List"))]); problems &[404];
+    "PATCH" "/api/v1/lists/{list}" change_list "Give a task list another title or visibility"
+        right Guest; query &[]; headers CONDITIONAL; body Some("ChangeList"); answers(200, &[(JSON, Some("ListWritten"))]); problems &[403, 404, 409, 412];
+    "PUT" "/api/v1/lists/{list}/members/{user}" share_list "Make somebody a member of a task list, or give a member another role"
+        right Guest; query &[]; headers CONDITIONAL; body Some("ShareList"); answers(200, &[(JSON, Some("ListWritten"))]); problems &[403, 404, 409, 412];
+    "DELETE" "/api/v1/lists/{list}/members/{user}" unshare_list "Have somebody be no member of a task list any more"
+        right Guest; query &[]; headers CONDITIONAL; body None; answers(200, &[(JSON, Some("ListWritten"))]); problems &[403, 404, 409, 412];
+    "POST" "/api/v1/lists/{list}/tasks" add_task "Put a task on a list; an open list that is not there yet is opened"
+        right Guest; query &[]; headers CONDITIONAL; body Some("AddTask"); answers(201, &[(JSON, Some("TaskWritten"))]); problems &[403, 404, 409, 412];
+    "GET" "/api/v1/lists/{list}/tasks" list_tasks "Read all tasks of a list, or watch it with `Accept: text/event-stream`: how it is, then every change; `after` or `Last-Event-ID` resumes without a gap"
+        right Guest; query &["after", "at"]; headers &["Last-Event-ID"]; body None;
+        answers(200, &[(JSON, Some("Tasks")), (EVENT_STREAM, None)]); problems &[404];
+    "DELETE" "/api/v1/lists/{list}/tasks" empty_list "Take all tasks off a list"
+        right Guest; query &[]; headers CONDITIONAL; body None; answers(200, &[(JSON, Some("ListEmptied"))]); problems &[403, 404, 409, 412];
+    "GET" "/api/v1/lists/{list}/tasks/{task}" get_task "Read a task"
+        right Guest; query AT; headers &[]; body None; answers(200, &[(JSON, Some("Task"))]); problems &[404];
+    "PATCH" "/api/v1/lists/{list}/tasks/{task}" change_task "Change a task: what is not named stays, null takes away"
+        right Guest; query &[]; headers CONDITIONAL; body Some("ChangeTask"); answers(200, &[(JSON, Some("TaskWritten"))]); problems &[403, 404, 409, 412];
+    "DELETE" "/api/v1/lists/{list}/tasks/{task}" remove_task "Take a task off its list"
+        right Guest; query &[]; headers CONDITIONAL; body None; answers(200, &[(JSON, Some("TaskRemoved"))]); problems &[403, 404, 409, 412];
+    "GET" "/api/v1/lists/{list}/tasks/{task}/history" get_task_history "Read the changes of a task, oldest first; without `before` and `after`, the newest page"
+        right Guest; query &["before", "after", "limit"]; headers &[]; body None; answers(200, &[(JSON, Some("TaskHistory"))]); problems &[404];
+    "POST" "/api/v1/lists/{list}/tasks/{task}/undo" undo_task "Take back the last change of a task, also its removal; twice is once more"
+        right Guest; query &[]; headers CONDITIONAL; body None; answers(200, &[(JSON, Some("TaskUndone"))]); problems &[403, 404, 409, 412];
     "POST" "/api/v1/polls" open_poll "Open a poll; without options, every ballot may bring its own"
         right Guest; query &[]; headers WRITE; body Some("OpenPoll"); answers(201, &[(JSON, Some("PollWritten"))]); problems &[409];
     "GET" "/api/v1/polls" list_polls "List polls, in the order of their ids"

@@ -19,7 +19,8 @@ use crate::{Appender, Metrics};
 /// Decides commands over the states of aggregates, which it keeps at hand and fresh by the live feed.
 ///
 /// A yes to a free command (a ballot, a message) may rest on a state that another gateway changed a moment ago; the fold has
-/// the last word on what counts. A no is never given on a state at hand: it is read from the journal again first.
+/// the last word on what counts. A no, and a yes from which nothing follows, is never given on a state at hand: it is read
+/// from the journal again first.
 pub struct Desk {
     journal: Arc<dyn Journal>,
     appender: Appender,
@@ -51,8 +52,10 @@ impl Desk {
                 None => (self.states.read(&aggregate).await?, true),
             };
             let events = match decide(&state.state, command, facts) {
-                Ok(events) => events,
                 Err(_) if !fresh => continue,
+                // That there is nothing to do may have changed as well.
+                Ok(events) if events.is_empty() && !fresh => continue,
+                Ok(events) => events,
                 Err(rejection) => return self.earlier(&aggregate, id, rejection).await,
             };
             match self.append(&aggregate, id, &state, &events, at).await {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cabildo_events::limits::STATES_CACHED_MAX;
-use cabildo_events::{Aggregate, Event, LANES, Recorded, State};
+use cabildo_events::{Aggregate, Event, LANES, Position, Recorded, State};
 use cabildo_storage::{Journal, Live, ReadError};
 use lru::LruCache;
 use tokio::sync::broadcast::error::RecvError;
@@ -19,7 +19,7 @@ pub(crate) struct Known {
 
 impl Known {
     fn evolve(&mut self, event: &Event, seq: u64) {
-        Arc::make_mut(&mut self.state).evolve(event);
+        Arc::make_mut(&mut self.state).evolve_at(event, Position::at(seq));
         self.last = seq;
     }
 }

@@ -8,6 +8,7 @@ pub mod activity;
 mod cells;
 mod documents;
 mod history;
+pub mod lists;
 pub mod record;
 pub mod rooms;
 pub mod tally;
@@ -44,19 +45,25 @@ impl std::fmt::Display for ProjectionId {
 }
 
 /// Every projection of this build, by its first view.
-pub const ALL: [ProjectionId; 4] = [tally::ID, activity::ID, rooms::ID, record::ID];
+pub const ALL: [ProjectionId; 5] = [tally::ID, activity::ID, rooms::ID, lists::ID, record::ID];
 
 /// The number of a projection's fold in this build; `None` if it has no such projection.
 #[must_use]
 pub fn fold_of(projection: &str) -> Option<u32> {
-    let folds = [tally::FOLD, activity::FOLD, rooms::FOLD, record::FOLD];
+    let folds = [tally::FOLD, activity::FOLD, rooms::FOLD, lists::FOLD, record::FOLD];
     ALL.iter().zip(folds).find(|(id, _)| id.name == projection).map(|(_, fold)| fold)
 }
 
 /// The tables or collections of a projection's rows; none if this build has no such projection.
 #[must_use]
 pub fn tables_of(projection: &str) -> &'static [&'static str] {
-    let tables = [tally::Tally.tables(), activity::Activity.tables(), rooms::Rooms.tables(), record::Record.tables()];
+    let tables = [
+        tally::Tally.tables(),
+        activity::Activity.tables(),
+        rooms::Rooms.tables(),
+        lists::Lists.tables(),
+        record::Record.tables(),
+    ];
     ALL.iter().zip(tables).find(|(id, _)| id.name == projection).map_or(&[], |(_, tables)| tables)
 }
 

@@ -1,14 +1,14 @@
 //! `cabildo diff`.
 
-use cabildo_events::{PollId, RoomId};
+use cabildo_events::{ListId, PollId, RoomId};
 use cabildo_storage::Moment;
 
-use super::past::{self, PollChange, RoomChange};
+use super::past::{self, ListChange, PollChange, RoomChange};
 use crate::exit::{Exit, Usage};
 use crate::output::{self, Form};
 use crate::settings::{JournalOptions, Settings};
 
-/// Show what changed in a room or a poll between two moments; exit code 3 if anything did
+/// Show what changed in a room, a poll or a task list between two moments; exit code 3 if anything did
 ///
 /// Folded from the journal itself, so no view is needed and a running `cabildo up` is not disturbed.
 #[derive(clap::Subcommand, Debug)]
@@ -17,6 +17,8 @@ pub(crate) enum Diff {
     Room(DiffRoom),
     /// Votes, voters and whether it is open
     Poll(DiffPoll),
+    /// Tasks added, changed and taken off
+    List(DiffList),
 }
 
 /// Between which moments.
@@ -56,9 +58,20 @@ pub(crate) struct DiffPoll {
     options: DiffOptions,
 }
 
+/// Which list.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DiffList {
+    /// Its id
+    list: ListId,
+    #[command(flatten)]
+    options: DiffOptions,
+}
+
 /// Shows what changed.
 pub(crate) async fn run(settings: &Settings, diff: &Diff) -> anyhow::Result<Exit> {
-    let (Diff::Room(DiffRoom { options, .. }) | Diff::Poll(DiffPoll { options, .. })) = diff;
+    let (Diff::Room(DiffRoom { options, .. })
+    | Diff::Poll(DiffPoll { options, .. })
+    | Diff::List(DiffList { options, .. })) = diff;
     let journal = super::events::open(settings, &options.journal).await?;
     let [from, to] = past::positions(&*journal, [options.from, options.to]).await?;
     if from > to {
@@ -83,6 +96,16 @@ pub(crate) async fn run(settings: &Settings, diff: &Diff) -> anyhow::Result<Exit
             }
             change.differs()
         }
+        Diff::List(DiffList { list, .. }) => {
+            let [before, after] = past::lists(&*journal, list, [from, to]).await?;
+            let after = after.ok_or_else(|| past::Missing::list(list, to))?;
+            let change = ListChange::between(before, after, from);
+            match options.output {
+                Form::Json => output::json(&change)?,
+                Form::Pretty => print_list(&change)?,
+            }
+            change.differs()
+        }
     };
     Ok(if differs { Exit::Difference } else { Exit::Ok })
 }
@@ -101,6 +124,28 @@ fn print_poll(change: &PollChange) -> anyhow::Result<()> {
         table.add_row([past::printable(&option.option), votes, format!("{:+}", option.after - option.before)]);
     }
     Ok(output::line(&table.to_string())?)
+}
+
+fn print_list(change: &ListChange) -> anyhow::Result<()> {
+    output::line(&format!("{} from {} to {}", change.list, change.from, change.to))?;
+    match &change.itself {
+        Some([None, _]) => output::line("the list was opened")?,
+        Some([Some(before), Some(after)]) if before.title != after.title => {
+            let [before, after] = [before, after].map(|list| past::printable(&list.title));
+            output::line(&format!("{before} → {after}"))?;
+        }
+        Some(_) => output::line("the list has another visibility or other members")?,
+        None => {}
+    }
+    for task in &change.tasks {
+        if let Some(before) = &task.before {
+            output::line(&format!("- {}", past::task_told(before)))?;
+        }
+        if let Some(after) = &task.after {
+            output::line(&format!("+ {}", past::task_told(after)))?;
+        }
+    }
+    if change.differs() { Ok(()) } else { Ok(output::line("nothing changed")?) }
 }
 
 fn print_room(change: &RoomChange) -> anyhow::Result<()> {

@@ -1,9 +1,10 @@
-//! Rooms and polls as they were, folded from the journal alone, by the same folds as the views.
+//! Rooms, polls and task lists as they were, folded from the journal alone, by the same folds as the views.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use cabildo_events::limits::HISTORY_SPACING_EVENTS;
-use cabildo_events::{Aggregate, Event, MessageId, PollId, Position, Recorded, RoomId};
+use cabildo_events::{Aggregate, Event, ListId, MessageId, PollId, Position, Recorded, RoomId};
+use cabildo_projections::lists::{self, List, TaskRow};
 use cabildo_projections::rooms::{self, Message, Room, as_left_by, message_key, room_key};
 use cabildo_projections::tally::{self, PollTally};
 use cabildo_projections::{DocumentKey, History};
@@ -27,6 +28,10 @@ pub(crate) struct Missing {
 impl Missing {
     pub(crate) fn poll(poll: &PollId, at: Position) -> Self {
         Self { what: "poll", id: poll.to_string(), at }
+    }
+
+    pub(crate) fn list(list: &ListId, at: Position) -> Self {
+        Self { what: "list", id: list.to_string(), at }
     }
 }
 
@@ -278,6 +283,77 @@ pub(crate) async fn room_change(
         }
     }
     Ok(RoomChange { room: room.clone(), from, to, opened: then.is_none(), messages, more: order.len() })
+}
+
+/// A task list as it was, with its tasks in their order.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListThen {
+    pub(crate) list: List,
+    pub(crate) tasks: Vec<TaskRow>,
+    pub(crate) as_of: Position,
+}
+
+/// A task list at some moments; `None` before it was opened.
+pub(crate) async fn lists<const N: usize>(
+    journal: &dyn Journal,
+    list: &ListId,
+    at: [Position; N],
+) -> anyhow::Result<[Option<ListThen>; N]> {
+    let left_out = left_out(journal, lists::ID.name).await?;
+    let until = at.into_iter().max().unwrap_or_default();
+    let mut events = Vec::new();
+    each(journal, &Aggregate::list(list), (Position::START, until), &left_out, |event| events.push(event)).await?;
+    Ok(at.map(|as_of| {
+        let then = events.partition_point(|event| event.position <= as_of);
+        lists::as_left_by(list.as_str(), &events[..then]).map(|(list, tasks)| ListThen { list, tasks, as_of })
+    }))
+}
+
+/// What changed on a task list.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListChange {
+    pub(crate) list: Box<str>,
+    pub(crate) from: Position,
+    pub(crate) to: Position,
+    /// The list itself before and after, if its title, its visibility or its members differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) itself: Option<[Option<List>; 2]>,
+    /// The tasks that differ, in the order of their ids.
+    pub(crate) tasks: Vec<TaskChange>,
+}
+
+/// A task before and after.
+#[derive(Debug, Serialize)]
+pub(crate) struct TaskChange {
+    pub(crate) before: Option<TaskRow>,
+    pub(crate) after: Option<TaskRow>,
+}
+
+impl ListChange {
+    /// Compares a list with what it became.
+    pub(crate) fn between(before: Option<ListThen>, after: ListThen, from: Position) -> Self {
+        let (was, tasks_were) = before.map_or((None, Vec::new()), |before| (Some(before.list), before.tasks));
+        let by_id = |tasks: Vec<TaskRow>| tasks.into_iter().map(|task| (task.id, task)).collect::<BTreeMap<_, _>>();
+        let (mut before, mut now) = (by_id(tasks_were), by_id(after.tasks));
+        let ids: BTreeSet<_> = before.keys().chain(now.keys()).copied().collect();
+        let pairs = ids.into_iter().map(|id| TaskChange { before: before.remove(&id), after: now.remove(&id) });
+        let tasks = pairs.filter(|pair| pair.before != pair.after).collect();
+        let (list, to) = (after.list.list.clone(), after.as_of);
+        let itself = (was.as_ref() != Some(&after.list)).then_some([was, Some(after.list)]);
+        Self { list, from, to, itself, tasks }
+    }
+
+    pub(crate) const fn differs(&self) -> bool {
+        self.itself.is_some() || !self.tasks.is_empty()
+    }
+}
+
+/// A task on one line.
+pub(crate) fn task_told(row: &TaskRow) -> String {
+    let done = if row.task.completed { 'x' } else { ' ' };
+    let due = row.task.due.as_ref().map(|due| format!(" (due {due})")).unwrap_or_default();
+    let labels: String = row.task.labels.iter().map(|label| format!(" #{}", printable(label.as_str()))).collect();
+    format!("[{done}] {}{due}{labels}", printable(row.task.title.as_str()))
 }
 
 /// A message on one line.

@@ -16,7 +16,7 @@ use crate::settings::{JournalOptions, Settings};
 /// Its views are read as they are; nothing is lost, they catch up later.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Pause {
-    /// Which one: tally, activity, rooms or record
+    /// Which one: tally, activity, rooms, lists or record
     projection: String,
     /// Why: it goes on the record
     #[arg(long, value_name = "TEXT", default_value = "paused by an operator")]
@@ -28,7 +28,7 @@ pub(crate) struct Pause {
 /// Let a projection that was paused go on
 #[derive(clap::Args, Debug)]
 pub(crate) struct Resume {
-    /// Which one: tally, activity, rooms or record
+    /// Which one: tally, activity, rooms, lists or record
     projection: String,
     #[command(flatten)]
     journal: JournalOptions,

@@ -21,7 +21,7 @@ use crate::settings::{PlaceOptions, Settings};
 /// journal (`cabildo replay PROJECTION --from … --to …`).
 #[derive(clap::Args, Debug)]
 pub(crate) struct Rows {
-    /// Which projection: tally, activity, rooms or record
+    /// Which projection: tally, activity, rooms, lists or record
     projection: String,
     /// Which view [default: the live one]
     #[arg(long, value_name = "VIEW")]

@@ -1,14 +1,14 @@
 //! `cabildo show`.
 
-use cabildo_events::{PollId, RoomId};
+use cabildo_events::{ListId, PollId, RoomId};
 use cabildo_storage::Moment;
 
-use super::past::{self, PollThen, RoomThen};
+use super::past::{self, ListThen, PollThen, RoomThen};
 use crate::exit::Exit;
 use crate::output::{self, Form};
 use crate::settings::{JournalOptions, Settings};
 
-/// Show a room or a poll as it was at any moment
+/// Show a room, a poll or a task list as it was at any moment
 ///
 /// Folded from the journal itself, so no view is needed and a running `cabildo up` is not disturbed.
 #[derive(clap::Subcommand, Debug)]
@@ -17,6 +17,8 @@ pub(crate) enum Show {
     Room(ShowRoom),
     /// A poll and its tally
     Poll(ShowPoll),
+    /// A task list and its tasks
+    List(ShowList),
 }
 
 /// How something is shown.
@@ -53,9 +55,20 @@ pub(crate) struct ShowPoll {
     options: ShowOptions,
 }
 
+/// Which list.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ShowList {
+    /// Its id
+    list: ListId,
+    #[command(flatten)]
+    options: ShowOptions,
+}
+
 /// Shows it, or says since when it is there.
 pub(crate) async fn run(settings: &Settings, show: &Show) -> anyhow::Result<Exit> {
-    let (Show::Room(ShowRoom { options, .. }) | Show::Poll(ShowPoll { options, .. })) = show;
+    let (Show::Room(ShowRoom { options, .. })
+    | Show::Poll(ShowPoll { options, .. })
+    | Show::List(ShowList { options, .. })) = show;
     let journal = super::events::open(settings, &options.journal).await?;
     let [at] = past::positions(&*journal, [options.at]).await?;
     match show {
@@ -74,6 +87,14 @@ pub(crate) async fn run(settings: &Settings, show: &Show) -> anyhow::Result<Exit
                 Form::Pretty => print_poll(&then)?,
             }
         }
+        Show::List(ShowList { list, .. }) => {
+            let [then] = past::lists(&*journal, list, [at]).await?;
+            let then = then.ok_or_else(|| past::Missing::list(list, at))?;
+            match options.output {
+                Form::Json => output::json(&then)?,
+                Form::Pretty => print_list(&then)?,
+            }
+        }
     }
     Ok(Exit::Ok)
 }
@@ -89,6 +110,17 @@ fn print_poll(then: &PollThen) -> anyhow::Result<()> {
         table.add_row([past::printable(&option.option), option.votes.to_string()]);
     }
     Ok(output::line(&table.to_string())?)
+}
+
+fn print_list(then: &ListThen) -> anyhow::Result<()> {
+    let ListThen { list, tasks, as_of } = then;
+    output::line(&format!("{} — {}", list.list, past::printable(&list.title)))?;
+    let done = tasks.iter().filter(|row| row.task.completed).count();
+    output::line(&format!("as of {as_of}; opened {}; {} tasks, {done} done", list.opened, tasks.len()))?;
+    for row in tasks {
+        output::line(&past::task_told(row))?;
+    }
+    Ok(())
 }
 
 fn print_room(then: &RoomThen) -> anyhow::Result<()> {

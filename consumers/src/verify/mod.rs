@@ -11,10 +11,11 @@ use std::sync::atomic::Ordering;
 use cabildo_events::operation::Decided;
 use cabildo_events::{Lane, Position, fnv1a32};
 use cabildo_projections::activity::Activity;
+use cabildo_projections::lists::Lists;
 use cabildo_projections::record::Record;
 use cabildo_projections::rooms::Rooms;
 use cabildo_projections::tally::Tally;
-use cabildo_projections::{Projection, ProjectionId, activity, record, rooms, tally};
+use cabildo_projections::{Projection, ProjectionId, activity, lists, record, rooms, tally};
 use cabildo_storage::{Counters, Documents, OpenError};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -146,6 +147,7 @@ pub async fn verify(
         name if name == tally::ID.name => under.run(Tally, counters, fresh_counters, report).await,
         name if name == activity::ID.name => under.run(Activity, counters, fresh_counters, report).await,
         name if name == rooms::ID.name => under.run(Rooms, documents, fresh_documents, report).await,
+        name if name == lists::ID.name => under.run(Lists, documents, fresh_documents, report).await,
         name if name == record::ID.name => under.run(Record, documents, fresh_documents, report).await,
         _ => Ok(Checked::default()),
     }

@@ -12,7 +12,18 @@ struct Step {
     run: fn(Map<String, Value>) -> Result<Value, String>,
 }
 
-const STEPS: &[Step] = &[Step { kind: "poll.ballot.cast", from: 1, run: ballot_from_band_vote }];
+const STEPS: &[Step] = &[
+    Step { kind: "poll.ballot.cast", from: 1, run: ballot_from_band_vote },
+    Step { kind: "task.changed", from: 1, run: change_of_title },
+];
+
+/// Version 1 of a change of a task always names the title, and nothing else; version 2 names what changes.
+fn change_of_title(data: Map<String, Value>) -> Result<Value, String> {
+    if !data.contains_key("title") {
+        return Err("missing field `title`".to_owned());
+    }
+    Ok(Value::Object(data))
+}
 
 /// Version 1 of a ballot is the Band Contest's vote: the band's name is the choice, the rest are free fields.
 fn ballot_from_band_vote(mut data: Map<String, Value>) -> Result<Value, String> {

@@ -6,6 +6,7 @@ mod export;
 mod facets;
 mod graph;
 mod hits;
+mod lists;
 pub(crate) mod messages;
 pub(crate) mod operation;
 mod people;
@@ -14,6 +15,7 @@ mod pulse;
 mod rooms;
 mod state;
 mod tail;
+mod tasks;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub(crate) fn all(
     let record = record.or(state::routes(gateway)).unify().boxed();
     let operation = operation::routes(gateway).or(pulse::routes(gateway)).unify().boxed();
     let operation = people::routes(gateway).or(operation).unify().boxed();
+    let lists = lists::routes(gateway).or(tasks::routes(gateway)).unify().boxed();
+    let chat = chat.or(lists).unify().boxed();
     let predecessors = band_contest::routes(gateway);
     let now = polls::routes(gateway).or(chat).unify().or(record).unify().boxed();
     now.or(predecessors).unify().or(operation).unify().recover(recover).unify()

@@ -132,12 +132,12 @@ async fn decided(gateway: &Gateway, aggregate: &Aggregate, at: [Position; 2]) ->
     let mut first = None;
     let mut pages = gateway.ports.journal.of(aggregate, Position::START, after).await?;
     while let Some(page) = pages.next().await {
-        for event in page? {
-            if event.position > before && first.is_none() {
+        for recorded in page? {
+            if recorded.position > before && first.is_none() {
                 first = Some(state.shown(aggregate.context()));
             }
-            if let Some(event) = event.envelope.ok().and_then(|envelope| envelope.event().ok()) {
-                state.evolve(&event);
+            if let Some(event) = recorded.envelope.ok().and_then(|envelope| envelope.event().ok()) {
+                state.evolve_at(&event, recorded.position);
             }
         }
     }

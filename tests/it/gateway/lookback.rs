@@ -234,7 +234,8 @@ async fn what_an_event_changed_is_shown_for_every_kind_of_aggregate() {
     let done = write("task.completed", "task/sound", json!({"task": task})).await;
     let user = Uuid::now_v7();
     let person = write("identity.user.registered", "identity/ana", json!({"user": user, "name": "Ana"})).await;
-    assert_eq!((&state(&list).await["before"], &state(&list).await["after"]), (&Value::Null, &json!({"tasks": {}})));
+    let empty = json!({"title": "Sound", "visibility": "open", "tasks": {}});
+    assert_eq!((&state(&list).await["before"], &state(&list).await["after"]), (&Value::Null, &empty));
     let change = state(&done).await;
     let completed = |side: &str| change[side]["tasks"][task.to_string()]["completed"].clone();
     assert_eq!((completed("before"), completed("after"), &change["kind"]), (json!(false), json!(true), &json!("list")));

@@ -4,6 +4,7 @@ mod bad_input;
 mod down;
 mod drain;
 mod grpc;
+mod lists;
 mod live;
 mod lookback;
 mod openapi;
@@ -11,6 +12,7 @@ mod people;
 mod pulse;
 mod reads;
 mod search;
+mod todo_backend;
 mod web;
 mod writes;
 
@@ -44,7 +46,7 @@ struct Stores {
     documents: Arc<dyn Documents>,
     credentials: Arc<dyn Credentials>,
     stop: CancellationToken,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl Stores {
@@ -76,7 +78,14 @@ impl Stores {
             Arc::new(cabildo_consumers::Metrics::register(&mut prometheus_client::registry::Registry::default()));
         let config = cabildo_consumers::Config::all(1);
         tokio::spawn(cabildo_consumers::run(config, ports, metrics, stop.clone()));
-        Self { journal, counters, documents, credentials, stop, _folder: folder }
+        Self { journal, counters, documents, credentials, stop, _folder: Arc::new(folder) }
+    }
+
+    /// The same ones, for another gateway.
+    fn beside(&self) -> Self {
+        let (journal, counters) = (self.journal.clone(), self.counters.clone());
+        let (documents, credentials) = (self.documents.clone(), self.credentials.clone());
+        Self { journal, counters, documents, credentials, stop: self.stop.child_token(), _folder: self._folder.clone() }
     }
 }
 
@@ -109,6 +118,10 @@ impl Front {
     }
 
     async fn start_with(stores: &Stores, patience: Patience, tries: Tries) -> Self {
+        Self::bound("127.0.0.1:0", stores, patience, tries).await
+    }
+
+    async fn bound(place: &str, stores: &Stores, patience: Patience, tries: Tries) -> Self {
         let mut registry = prometheus_client::registry::Registry::default();
         let (stop, stop_appender) = (CancellationToken::new(), CancellationToken::new());
         let journal = stores.journal.clone();
@@ -144,8 +157,8 @@ impl Front {
         });
         let config =
             cabildo_gateway::Config { adapters: vec![("journal", "file:here".to_owned())], render_metrics, patience };
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind(place).await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().unwrap().port()));
         let serving = tokio::spawn(cabildo_gateway::run(listener, config, ports, metrics, stop.clone()));
         Self { address, commands, people, stop, stop_appender, serving }
     }

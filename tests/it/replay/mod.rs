@@ -2,5 +2,6 @@
 
 mod buggy;
 mod footing;
+mod lists;
 mod story;
 mod tool;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use cabildo_events::{Position, Recorded, Timestamp};
 use cabildo_projections::activity::UNREADABLE;
+use cabildo_projections::lists::Lists;
 use cabildo_projections::rooms::Rooms;
 use cabildo_projections::tally::Tally;
-use cabildo_projections::{Projection, ProjectionId, rooms, tally};
+use cabildo_projections::{Projection, ProjectionId, lists, rooms, tally};
 use cabildo_storage::{Journal, Views, open_journal_read_only};
 use comfy_table::{Table, presets};
 use futures::StreamExt;
@@ -122,6 +123,7 @@ async fn count(journal: &dyn Journal, first: ProjectionId, part: Part, report: &
 fn concerns(projection: ProjectionId, event: &Recorded) -> bool {
     match projection {
         tally::ID => !matches!(Tally.step(event), Ok(None)),
+        lists::ID => !matches!(Lists.step(event), Ok(None)),
         rooms::ID => !matches!(Rooms.step(event), Ok(None)),
         // The others take everything in.
         _ => true,

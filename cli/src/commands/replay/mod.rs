@@ -32,7 +32,7 @@ use shop::Shop;
 /// Exit codes: 3 if --diff found a difference and nothing was promoted, 4 if events of the new view are parked.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Replay {
-    /// Which projection: tally, activity, rooms or record
+    /// Which projection: tally, activity, rooms, lists or record
     projection: String,
     /// Say what would be done, and do nothing
     #[arg(long, conflicts_with_all = ["diff", "promote", "rollback", "list", "collect", "view"])]

@@ -25,7 +25,7 @@ use crate::settings::{Settings, VerifyPlaceOptions};
 /// Exits with 3 if anything differs, after printing what.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Verify {
-    /// Which views: tally, activity, rooms, record [default: all]
+    /// Which views: tally, activity, rooms, lists, record [default: all]
     #[arg(value_name = "PROJECTION", conflicts_with_all = ["against", "save", "file"])]
     projections: Vec<String>,
     /// Check a share of the lanes only, for example 5%

@@ -56,6 +56,7 @@ macro_rules! documents_conformance {
             a_document_that_went_on_is_not_removed
             a_document_of_the_record_is_mended
             events_folded_in_any_cuts_give_the_same_rooms
+            events_folded_in_any_cuts_give_the_same_lists
             events_folded_in_any_cuts_give_the_same_record
             documents_ahead_of_their_watermark_are_folded_once
         }
