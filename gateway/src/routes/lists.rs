@@ -196,7 +196,7 @@ async fn get(list: &str, call: Call) -> Result<Response, Problem> {
     let at = lookback::asked(&mut params)?;
     params.finish(&["at"])?;
     let now = call.gateway.lists.now(&id).await?;
-    seen(&now, &id, &call.caller())?;
+    seen(&now, &id, call.caller())?;
     let Some(moment) = at else {
         let mut response = answer::json(&there(&id, &now)?)?;
         answer::mark(&mut response, Some(now.last().seq), true);

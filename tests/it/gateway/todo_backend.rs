@@ -5,7 +5,7 @@ use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
 
 use super::{Front, Gateway};
-use cabildo_gateway::Patience;
+use cabildo_gateway::{Patience, Tries};
 
 /// A page that a browser shows.
 struct Page {

@@ -9,7 +9,7 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::shown::{TaskShown, base, shown};
-use super::{Routes, caller, name, seen};
+use super::{Routes, name, seen};
 use crate::call::{Call, call};
 use crate::params::escape;
 use crate::problem::Problem;
@@ -55,7 +55,7 @@ async fn history(list: &str, task: &str, call: Call) -> Result<Response, Problem
     params.finish(&["after", "before", "limit"])?;
     let events = call.gateway.ports.journal.ruled(&Aggregate::list(&list)).await?;
     let (now, mut changes) = changes(&events, task);
-    seen(&now, &list, &caller(&call))?;
+    seen(&now, &list, call.caller())?;
     if changes.is_empty() {
         return Err(Problem::not_found("task", task));
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use warp::reply::Response;
 
 use super::shown::{TaskShown, base, shown};
-use super::{caller, seen};
+use super::seen;
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::routes::lists::{self, ListShown};
@@ -65,7 +65,7 @@ struct Watch {
 /// Streams a list: with `after`, every change after that position (how it is, after very many); without, first how it is. What happened until now is read
 /// from the list's own events, so that it costs what the list has seen and not what the journal has.
 pub(super) async fn watch(call: &Call, id: ListId, after: Option<Position>) -> Result<Response, Problem> {
-    let who = caller(call);
+    let who = call.caller().clone();
     let ports = &call.gateway.ports;
     seen(&*call.gateway.lists.now(&id).await?, &id, &who)?;
     let place = sse::take_place(&call.gateway)?;

@@ -17,7 +17,7 @@ use warp::Filter;
 use warp::reply::Response;
 
 use super::Routes;
-use super::lists::{Outcome, attempt, caller, execute, seen, then};
+use super::lists::{Outcome, attempt, execute, seen, then};
 use super::rooms::value;
 use crate::call::{Call, call};
 use crate::params::{escape, segment};
@@ -282,7 +282,7 @@ async fn get(list: &str, task: &str, call: Call) -> Result<Response, Problem> {
     let at = lookback::asked(&mut params)?;
     params.finish(&["at"])?;
     let now = call.gateway.lists.now(&list).await?;
-    seen(&now, &list, &caller(&call))?;
+    seen(&now, &list, call.caller())?;
     let missing = || Problem::not_found("task", task);
     let Some(moment) = at else {
         let entry = now.entry(task).ok_or_else(missing)?;
@@ -326,7 +326,7 @@ async fn read_all(list: &str, call: Call) -> Result<Response, Problem> {
         ));
     }
     let now = call.gateway.lists.now(&list).await?;
-    seen(&now, &list, &caller(&call))?;
+    seen(&now, &list, call.caller())?;
     let Some(moment) = at else {
         let mut response = answer::json(&all(&call, &list, &now))?;
         answer::mark(&mut response, Some(now.last().seq), true);
