@@ -423,9 +423,9 @@ async fn a_name_is_its_owners_alone() {
 async fn nobody_comes_in_under_anothers_name_with_anothers_key() {
     let gateway = Gateway::unbraked().await;
     let key = [("Idempotency-Key", "1")];
-    let register = async |password: &str| {
-        let body = Some(json!({"name": "Ana", "password": password}));
-        gateway.send("POST", "/api/v1/users", &key, body).await
+    let register = |password: &'static str| {
+        let (gateway, body) = (&gateway, Some(json!({"name": "Ana", "password": password})));
+        async move { gateway.send("POST", "/api/v1/users", &key, body).await }
     };
     let tries = join_all((0..8).map(|number| register(if number == 0 { PASSWORD } else { "otro caballo" }))).await;
     assert_eq!(tries.iter().filter(|answer| answer.status == 201).count(), 1, "{tries:?}");
