@@ -119,11 +119,7 @@ async fn all_ways_in_are_compared_on_the_same_ballots() {
 
 #[tokio::test]
 async fn a_gateway_that_is_not_there_is_told_over_grpc_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = seed();
-    let ran = run(
-        folder.path(),
-        &["produce", "votes", "--file", &file, "--transport", "grpc", "--server", "http://127.0.0.1:1"],
-    );
-    ran.await.expect(5).says("127.0.0.1:1");
+    let (folder, file) = (tempfile::tempdir().unwrap(), seed());
+    let plain = ["produce", "votes", "--file", &file, "--transport", "grpc", "--server", "http://127.0.0.1:1"];
+    run(folder.path(), &plain).await.expect(5).says("127.0.0.1:1");
 }
