@@ -42,7 +42,6 @@ kinds! {
     GUEST_ONLY = FORBIDDEN, "guest-only", "Guests have no role and no password";
     WRONG_PASSWORD = FORBIDDEN, "wrong-password", "The password is another";
     FOREIGN_ORIGIN = FORBIDDEN, "foreign-origin", "Pages of other sites may not write here";
-    FORBIDDEN = FORBIDDEN, "forbidden", "That takes another role";
     NOT_FOUND = NOT_FOUND, "not-found", "There is no such thing";
     NO_SUCH_ROUTE = NOT_FOUND, "no-such-route", "There is nothing at this address";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED, "method-not-allowed", "The address does not take this method";

@@ -203,7 +203,7 @@ pub(crate) fn route_of(path: &str) -> &'static str {
 
 /// What it takes to call what is at an address; nothing if there is no such operation, which says so itself.
 pub(crate) fn right_to(method: &Method, path: &str) -> Option<Right> {
-    let route = at(path)?.route;
+    let route = at(path)?;
     let operation = OPERATIONS.iter().find(|operation| operation.route == route && operation.method == method.as_str());
     operation.map(|operation| operation.right)
 }

@@ -85,7 +85,7 @@ async fn cast(call: &Call, vote: RequestId) -> Result<Receipt, Problem> {
 /// Opens the poll to any band; if another vote has just done so, that is as good.
 async fn open(call: &Call, bands: PollId, at: Circumstances) -> Result<(), Problem> {
     let question: Question = QUESTION.parse().map_err(|error| Problem::bad_value("question", error))?;
-    let command = Command::Poll(bands, poll::Command::Open(PollOpened { question, options: None }));
+    let command = Command::Poll(bands, poll::Command::Open(PollOpened { question, options: None, by: None }));
     match call.gateway.ports.commands.execute(command, Facts::default(), at).await {
         Ok(_) | Err(CommandError::Rejected(Rejection::AlreadyExists { .. })) => Ok(()),
         Err(error) => Err(error.into()),
