@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::{
-    Aggregate, Context, Event, ListId, PersonName, PollId, Position, ProjectionName, Rejection, RoomId, UserId, chat, identity,
-    operation, poll, task,
+    Aggregate, Context, Event, ListId, PersonName, PollId, Position, ProjectionName, Rejection, RoomId, UserId, chat,
+    identity, operation, poll, task,
 };
 
 /// A wish, addressed to an aggregate.

@@ -26,7 +26,8 @@ impl Polls for Ballots {
         let Self(gateway) = self;
         let (metadata, extensions, message) = request.into_parts();
         let call = Call::of(gateway.clone(), metadata.into_headers(), caller(&extensions));
-        let granted = grant(gateway, wish(call, None, message).await).await.map_err(|problem| refuse(gateway, &problem))?;
+        let granted =
+            grant(gateway, wish(call, None, message).await).await.map_err(|problem| refuse(gateway, &problem))?;
         let mut response = Response::new(CastBallotResponse { receipt: Some(receipt(&granted)) });
         answer::tell_position(response.metadata_mut(), granted.position);
         Ok(response)

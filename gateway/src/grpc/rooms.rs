@@ -44,11 +44,7 @@ impl Rooms for Messages {
     }
 }
 
-async fn wish(
-    call: Call,
-    number: Option<u64>,
-    message: PostMessageRequest,
-) -> Result<(MessageId, Wish), Problem> {
+async fn wish(call: Call, number: Option<u64>, message: PostMessageRequest) -> Result<(MessageId, Wish), Problem> {
     let PostMessageRequest { room, id, text, author, idempotency_key } = message;
     let room = RoomId::try_from(room).map_err(|error| Problem::bad_value("room", error))?;
     let key = key(&call, &idempotency_key, number)?;

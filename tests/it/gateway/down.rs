@@ -26,7 +26,9 @@ async fn while_the_journal_is_down_nothing_is_acknowledged_and_then_it_goes_on()
         let headers = [("Idempotency-Key", key)];
         let body = json!({"choice": "Malacates"});
         let gateway = &gateway;
-        async move { gateway.send("PUT", "/api/v1/polls/bands/ballots/eva", &headers, Some(body)).await }
+        // Too long to be anybody's name: nobody has to be asked whose it is.
+        let path = format!("/api/v1/polls/bands/ballots/{}", "device-".repeat(15));
+        async move { gateway.send("PUT", &path, &headers, Some(body)).await }
     };
     let (refused, unread, ready, seen) = tokio::join!(
         ballot("k"),

@@ -353,8 +353,8 @@ async fn the_tail_takes_an_expression() {
     let gateway = Gateway::start().await;
     filled(&gateway).await;
     let expression = escaped("has(event.data.text) && event.data.text.startsWith('marimba')");
-    let url = gateway.url(&format!("/api/v1/events/tail?after=0-0&filter={expression}"));
-    let mut body = crate::http_client().build().unwrap().get(url).send().await.unwrap().bytes_stream();
+    let url = format!("/api/v1/events/tail?after=0-0&filter={expression}");
+    let mut body = gateway.request("GET", &url).await.send().await.unwrap().bytes_stream();
     let mut text = String::new();
     while !text.contains("event: ") {
         let chunk = in_time("the event comes", body.next()).await.unwrap().unwrap();

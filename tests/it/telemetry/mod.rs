@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// How long anything here may take; generous, as other tests run beside.
@@ -21,6 +21,8 @@ struct Role {
     address: String,
     client: reqwest::Client,
     folder: PathBuf,
+    /// What it writes on stderr, read as it comes: a full pipe would hold it up.
+    log: tokio::task::JoinHandle<String>,
     /// Where the credentials are, if not in the folder.
     places: Vec<String>,
 }
@@ -32,6 +34,12 @@ impl Role {
         command.args(arguments).current_dir(folder).env_clear().kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
+        let mut written = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut log = String::new();
+            written.read_to_string(&mut log).await.unwrap();
+            log
+        });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = tokio::time::timeout(DEADLINE, lines.next_line()).await.expect("it is ready in time").unwrap();
         let line = line.expect("it says that it is ready");
@@ -40,7 +48,7 @@ impl Role {
         let documents = arguments.iter().position(|argument| *argument == "--documents");
         let places = documents.map_or(&[][..], |at| &arguments[at..=at + 1]);
         let (folder, places) = (folder.to_owned(), places.iter().map(|&argument| argument.to_owned()).collect());
-        Self { child, address: address.to_owned(), client, folder, places }
+        Self { child, address: address.to_owned(), client, folder, log, places }
     }
 
     fn url(&self, path: &str) -> String {
@@ -92,13 +100,12 @@ impl Role {
     }
 
     /// Sends SIGTERM and waits for the end; returns the log.
-    async fn stop(self) -> String {
+    async fn stop(mut self) -> String {
         let id = self.child.id().expect("it runs").to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
-        let output = tokio::time::timeout(DEADLINE, self.child.wait_with_output()).await;
-        let output = output.expect("it stops in time").unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{log}");
+        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("it stops in time").unwrap();
+        let log = self.log.await.unwrap();
+        assert!(status.success(), "{log}");
         log
     }
 }

@@ -13,8 +13,8 @@ use futures::stream::BoxStream;
 use serde::Serialize;
 use warp::reply::Response;
 
-use super::shown::{TaskShown, base, shown};
 use super::seen;
+use super::shown::{TaskShown, base, shown};
 use crate::call::Call;
 use crate::problem::Problem;
 use crate::routes::lists::{self, ListShown};

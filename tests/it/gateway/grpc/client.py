@@ -1,4 +1,4 @@
-"""A client of the published protocols, with stubs that were generated from them: python client.py HOST:PORT."""
+"""A client of the published protocols, with stubs that were generated from them: python client.py HOST:PORT TOKEN."""
 
 import json
 import sys
@@ -33,7 +33,7 @@ def refused(call, code, reason):
     raise AssertionError(f"not refused: {reason}")
 
 
-def main(address):
+def main(address, token):
     channel = grpc.insecure_channel(address)
     polls = cabildo_pb2_grpc.PollsStub(channel)
     rooms = cabildo_pb2_grpc.RoomsStub(channel)
@@ -97,7 +97,11 @@ def main(address):
     assert detail(error, cabildo_pb2.StreamSummary).acknowledged == 1
 
     # The record, from its beginning, by a query.
-    events = record.Events(cabildo_pb2.EventsRequest(after="0-0", query="type:chat.message.posted"), timeout=60)
+    events = record.Events(
+        cabildo_pb2.EventsRequest(after="0-0", query="type:chat.message.posted"),
+        timeout=60,
+        metadata=(("authorization", f"Bearer {token}"),),
+    )
     texts = []
     for event in events:
         whole = json.loads(event.cloudevent)
@@ -110,4 +114,4 @@ def main(address):
     print("ok")
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use cabildo_gateway::Patience;
+use cabildo_producers::proto::v1::polls_client::PollsClient;
+use cabildo_producers::proto::v1::record_client::RecordClient;
 use cabildo_producers::proto::v1::{Event, EventsRequest};
 use tonic::{Code, Status, Streaming};
 
 use super::super::{Gateway, Stores, in_time, until};
-use super::refused;
+use super::{ballot, refused};
 
 async fn next(events: &mut Streaming<Event>) -> Event {
     in_time("an event", events.message()).await.unwrap().expect("an event")
@@ -16,6 +18,21 @@ async fn next(events: &mut Streaming<Event>) -> Event {
 async fn listen(gateway: &Gateway, after: &str, query: &str) -> Result<Streaming<Event>, Status> {
     let request = EventsRequest { after: after.to_owned(), query: query.to_owned(), filter: String::new() };
     Ok(gateway.record().await.events(request).await?.into_inner())
+}
+
+#[tokio::test]
+async fn the_record_is_for_operators() {
+    let gateway = Gateway::start().await;
+    gateway.open_poll().await;
+    let mut nobody = RecordClient::new(gateway.channel().await);
+    refused(nobody.events(EventsRequest::default()).await, Code::Unauthenticated, "sign-in");
+    let forged = super::Bearer("Bearer eyJhbGciOiJub25lIn0.e30.".parse().unwrap());
+    let mut forger = RecordClient::with_interceptor(gateway.channel().await, forged.clone());
+    refused(forger.events(EventsRequest::default()).await, Code::Unauthenticated, "invalid-token");
+    // Nor does a bad token pass where none is needed.
+    let mut polls = PollsClient::with_interceptor(gateway.channel().await, forged);
+    refused(polls.cast_ballot(ballot("bands", "ana", "Malacates")).await, Code::Unauthenticated, "invalid-token");
+    assert!(listen(&gateway, "0-0", "").await.is_ok());
 }
 
 #[tokio::test]
@@ -92,7 +109,7 @@ async fn who_takes_nothing_is_cut_off_and_resumes_without_a_gap() {
     // A window of this size takes a few events; the rest waits for a reader that does not read.
     let endpoint = tonic::transport::Endpoint::from_shared(gateway.url("")).unwrap().initial_stream_window_size(16_384);
     let channel = endpoint.connect().await.unwrap();
-    let mut record = cabildo_producers::proto::v1::record_client::RecordClient::new(channel);
+    let mut record = RecordClient::with_interceptor(channel, gateway.bearer().await);
     let request = |after: &str| EventsRequest { after: after.to_owned(), ..EventsRequest::default() };
     let mut last = "0-0".to_owned();
     let mut events = record.events(request(&last)).await.unwrap().into_inner();

@@ -11,8 +11,11 @@ use cabildo_producers::proto::v1::polls_client::PollsClient;
 use cabildo_producers::proto::v1::record_client::RecordClient;
 use cabildo_producers::proto::v1::rooms_client::RoomsClient;
 use cabildo_producers::proto::v1::{CastBallotRequest, PostMessageRequest};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use super::{Gateway, in_time};
@@ -30,8 +33,24 @@ impl Gateway {
         RoomsClient::new(self.channel().await)
     }
 
-    async fn record(&self) -> RecordClient<Channel> {
-        RecordClient::new(self.channel().await)
+    /// The record is for operators.
+    async fn record(&self) -> RecordClient<InterceptedService<Channel, Bearer>> {
+        RecordClient::with_interceptor(self.channel().await, self.bearer().await)
+    }
+
+    async fn bearer(&self) -> Bearer {
+        Bearer(format!("Bearer {}", self.operator().await).parse().unwrap())
+    }
+}
+
+/// Shows a token with every call.
+#[derive(Clone)]
+struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
     }
 }
 

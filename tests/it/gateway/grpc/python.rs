@@ -52,7 +52,10 @@ async fn a_client_in_another_language_uses_all_of_it() {
     gateway.post("/api/v1/polls", json!({"id": "songs", "question": "¿Cuál?"})).await.expect(201);
     gateway.open_room().await;
     let mut client = Command::new(&python);
-    client.arg(root.join("tests/it/gateway/grpc/client.py")).arg(gateway.front.address.to_string());
+    client
+        .arg(root.join("tests/it/gateway/grpc/client.py"))
+        .arg(gateway.front.address.to_string())
+        .arg(gateway.operator().await);
     let said = run(client.env("PYTHONPATH", stubs.path()).env("PYTHONDONTWRITEBYTECODE", "1")).await;
     assert_eq!(said, "ok\n");
 

@@ -93,7 +93,8 @@ fn tonic_prost_codec() -> tonic_prost::ProstCodec<
 #[tokio::test]
 async fn one_connection_carries_http_2_and_grpc() {
     let gateway = Gateway::start().await;
-    gateway.open_poll().await;
+    let opened = gateway.open_poll().await.position();
+    gateway.get_from("/api/v1/polls/bands", &opened).await.expect(200);
     let stream = gateway.connect().await;
     let (mut sender, connection) = hyper::client::conn::http2::handshake(
         hyper_util::rt::TokioExecutor::new(),
