@@ -218,15 +218,16 @@ fn check_labels(count: usize) -> Result<(), Rejection> {
 fn change(task: &Task, wished: &TaskChanged) -> Result<Vec<Event>, Rejection> {
     check_labels(wished.labels.as_ref().map_or(0, std::collections::BTreeSet::len))?;
     let changed = wished.clone().in_effect(task);
-    let (id, nothing) = (changed.task, TaskChanged::nothing(changed.task));
+    let id = changed.task;
+    let nothing = || TaskChanged::nothing(id);
     // One change is one event, however much it changes: it is undone as one.
     let event = match (changed.completed, changed.order) {
-        (None, None) if changed == nothing => return Ok(vec![]),
-        (completed @ Some(done), None) if changed == (TaskChanged { completed, ..nothing.clone() }) => match done {
+        (None, None) if changed == nothing() => return Ok(vec![]),
+        (completed @ Some(done), None) if changed == (TaskChanged { completed, ..nothing() }) => match done {
             true => Event::TaskCompleted(TaskCompleted { task: id }),
             false => Event::TaskReopened(TaskReopened { task: id }),
         },
-        (None, Some(order)) if changed == (TaskChanged { order: Some(order), ..nothing.clone() }) => {
+        (None, Some(order)) if changed == (TaskChanged { order: Some(order), ..nothing() }) => {
             Event::TaskMoved(TaskMoved { task: id, order })
         }
         _ => Event::TaskChanged(changed),

@@ -96,9 +96,10 @@ fn completing_twice_records_once_and_reopening_takes_it_back() {
 #[test]
 fn one_change_is_one_event_and_names_what_changes() {
     let given = [opened(), added(1)];
-    let order = Some(TaskOrder::nearest(7));
+    let seventh = TaskOrder::nearest(7);
+    let order = Some(seventh);
     let moved = TaskChanged { order, title: Some("barrer".parse().unwrap()), ..TaskChanged::nothing(id(1)) };
-    let event = Event::TaskMoved(TaskMoved { task: id(1), order: order.unwrap() });
+    let event = Event::TaskMoved(TaskMoved { task: id(1), order: seventh });
     assert_eq!(when(&given, None, Wish::Change(moved)), Ok(vec![event]));
     let much = TaskChanged { completed: Some(true), order, ..renamed(1, "trapear") };
     assert_eq!(when(&given, None, Wish::Change(much.clone())), Ok(vec![Event::TaskChanged(much)]));

@@ -54,6 +54,7 @@ impl Interceptor for Bearer {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
 fn ballot(poll: &str, voter: impl ToString, choice: &str) -> CastBallotRequest {
     CastBallotRequest {
         poll: poll.to_owned(),
@@ -63,6 +64,7 @@ fn ballot(poll: &str, voter: impl ToString, choice: &str) -> CastBallotRequest {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
 fn message(room: &str, author: &str, text: impl ToString) -> PostMessageRequest {
     PostMessageRequest {
         room: room.to_owned(),

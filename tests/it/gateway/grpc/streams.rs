@@ -142,7 +142,8 @@ async fn a_silent_stream_ends_and_one_that_goes_on_does_not() {
 #[tokio::test]
 async fn a_gateway_that_goes_down_tells_what_of_a_stream_it_has() {
     let mut gateway = Gateway::start().await;
-    gateway.open_poll().await;
+    let opened = gateway.open_poll().await.position();
+    gateway.get_from("/api/v1/polls/bands/tally", &opened).await.expect(200);
     let mut polls = gateway.polls().await;
     let (sender, ballots) = mpsc::channel(1);
     let call = tokio::spawn(async move { polls.cast_ballots(ReceiverStream::new(ballots)).await });
