@@ -94,6 +94,17 @@ export async function get<T>(path: string, options: Options = {}): Promise<T> {
   }
 }
 
+/** How long a file that was handed to the browser is kept for it, in milliseconds. */
+const KEPT_MS = 60_000;
+
+/** Has the browser keep an answer as a file. A link alone could not show the token. */
+export async function save(path: string, params: Params, name: string): Promise<void> {
+  const response = await ask(path, { params, accept: '*/*' });
+  const file = URL.createObjectURL(await response.blob());
+  Object.assign(document.createElement('a'), { href: file, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(file), KEPT_MS);
+}
+
 function unknown(response: Response): ProblemDocument {
   const { status, statusText } = response;
   return { type: 'about:blank', title: statusText, status, detail: `${status} ${statusText}` };

@@ -71,6 +71,7 @@ export const en = {
   exportAs: 'Export',
   exportNdjson: 'NDJSON, one event a line',
   exportCsv: 'CSV, for a spreadsheet',
+  exportFailed: 'The export was broken off. Try again, or narrow the search.',
   exportTooMuch: 'Everything that the search finds in this time is exported, not only what is on the screen.',
   help: 'Keys and search language',
 

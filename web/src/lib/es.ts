@@ -74,6 +74,7 @@ export const es: Words = {
   exportAs: 'Exportar',
   exportNdjson: 'NDJSON, un evento por línea',
   exportCsv: 'CSV, para una hoja de cálculo',
+  exportFailed: 'La exportación se interrumpió. Inténtelo de nuevo, o acote la búsqueda.',
   exportTooMuch: 'Se exporta todo lo que la búsqueda encuentra en este tiempo, no solo lo que se ve.',
   help: 'Teclas y lenguaje de búsqueda',
 
