@@ -11,6 +11,7 @@ mod history;
 pub mod lists;
 pub mod record;
 pub mod rooms;
+mod step;
 pub mod tally;
 
 pub use cells::{Cell, CellChange, Cells};

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use cabildo_events::task::{Role, Task, Visibility, tasks_of};
-use cabildo_events::{Aggregate, Context, Event, Lane, Position, Recorded, TaskId, Timestamp, UserId};
-use serde::de::DeserializeOwned;
+use cabildo_events::{Aggregate, Context, Event, Position, Recorded, TaskId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::tally::unreadable_in;
-use crate::{Document, DocumentKey, Documents, Ids, Projection, ProjectionId, Rows, Unfoldable};
+use crate::step::{Step, body, stored};
+use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Rows, Unfoldable};
 
 /// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "lists", version: 1 };
@@ -78,18 +77,6 @@ pub fn task_key(list: &str, task: TaskId) -> DocumentKey {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lists;
 
-/// An event of a list.
-#[derive(Debug)]
-pub struct Step {
-    list: Box<str>,
-    aggregate: Box<str>,
-    actor: Option<Box<str>>,
-    time: Timestamp,
-    position: Position,
-    lane: Lane,
-    event: Event,
-}
-
 impl Projection for Lists {
     type Rows = Documents;
     type Step = Step;
@@ -107,26 +94,13 @@ impl Projection for Lists {
     }
 
     fn step(&self, event: &Recorded) -> Result<Option<Step>, Unfoldable> {
-        let envelope = match &event.envelope {
-            Ok(envelope) if envelope.aggregate.context() != Context::Task => return Ok(None),
-            Ok(envelope) => envelope,
-            Err(unreadable) => return unreadable_in(Context::Task, unreadable.aggregate.as_ref(), &unreadable.reason),
-        };
-        Ok(Some(Step {
-            list: envelope.aggregate.id().into(),
-            aggregate: envelope.aggregate.to_string().into(),
-            actor: envelope.actor.as_ref().map(|actor| actor.as_str().into()),
-            time: envelope.time,
-            position: event.position,
-            lane: event.lane,
-            event: envelope.event()?,
-        }))
+        Step::of(Context::Task, event)
     }
 
     fn reads(&self, step: &Step, keys: &mut Vec<DocumentKey>) {
         match tasks_of(&step.event) {
-            [] => keys.push(list_key(&step.list)),
-            tasks => keys.extend(tasks.iter().map(|task| task_key(&step.list, *task))),
+            [] => keys.push(list_key(&step.id)),
+            tasks => keys.extend(tasks.iter().map(|task| task_key(&step.id, *task))),
         }
     }
 
@@ -149,12 +123,12 @@ impl Projection for Lists {
 }
 
 fn fold_list(step: &Step, documents: &mut Documents) -> Result<(), Unfoldable> {
-    let key = list_key(&step.list);
+    let key = list_key(&step.id);
     let found = documents.get(&key).cloned();
     match (&step.event, found) {
         (Event::ListOpened(opened), None) => {
             let list = List {
-                list: step.list.clone(),
+                list: step.id.clone(),
                 title: opened.title.to_string(),
                 visibility: opened.visibility,
                 members: opened.owner.map(|owner| (owner, Role::Owner)).into_iter().collect(),
@@ -162,7 +136,7 @@ fn fold_list(step: &Step, documents: &mut Documents) -> Result<(), Unfoldable> {
                 position: step.position,
                 version: step.position,
             };
-            documents.put(document(key, step, "list", &list.title, &list));
+            documents.put(step.document(key, "list", &list.title, &list));
         }
         (Event::ListChanged(_) | Event::ListShared(_) | Event::ListUnshared(_), Some(found)) => {
             let mut list: List = stored(&found)?;
@@ -186,7 +160,7 @@ fn fold_list(step: &Step, documents: &mut Documents) -> Result<(), Unfoldable> {
 
 /// The document of a task as the event leaves it; `None` if it changes nothing.
 fn fold_task(step: &Step, id: TaskId, documents: &Documents) -> Result<Option<Document>, Unfoldable> {
-    let key = task_key(&step.list, id);
+    let key = task_key(&step.id, id);
     let found = documents.get(&key).cloned();
     let row: Option<TaskRow> = found.as_ref().map(stored).transpose()?;
     let before = row.as_ref().filter(|row| row.removed.is_none()).map(|row| &row.task);
@@ -197,13 +171,13 @@ fn fold_task(step: &Step, id: TaskId, documents: &Documents) -> Result<Option<Do
     let removed = after.is_none().then_some(step.time);
     let Some(task) = after.or_else(|| row.as_ref().map(|row| row.task.clone())) else { return Ok(None) };
     let added = row.map_or(step.time, |row| row.added);
-    let list = step.list.clone();
+    let list = step.id.clone();
     let row = TaskRow { id, list, task, added, changed: step.time, removed, version: step.position };
     // What is not on the list is not found by its words.
     let text = if removed.is_some() { String::new() } else { words(&row.task) };
     Ok(Some(match found {
         Some(found) => Document { text: text.into(), body: body(&row), ..found },
-        None => document(key, step, "task", &text, &row),
+        None => step.document(key, "task", &text, &row),
     }))
 }
 
@@ -215,30 +189,6 @@ fn words(task: &Task) -> String {
         words.push_str(more);
     }
     words
-}
-
-fn stored<T: DeserializeOwned>(found: &Document) -> Result<T, Unfoldable> {
-    serde_json::from_str(&found.body).map_err(|error| Unfoldable(format!("the {} as stored: {error}", found.kind)))
-}
-
-fn body<T: Serialize>(body: &T) -> Box<str> {
-    serde_json::to_string(body).unwrap_or_default().into()
-}
-
-fn document<T: Serialize>(key: DocumentKey, step: &Step, kind: &str, text: &str, row: &T) -> Document {
-    Document {
-        key,
-        created: step.position,
-        folded: step.position,
-        lane: step.lane,
-        aggregate: step.aggregate.clone(),
-        kind: kind.into(),
-        actor: step.actor.clone(),
-        ids: Ids::default(),
-        time: step.time,
-        text: text.into(),
-        body: body(row),
-    }
 }
 
 /// A list and its tasks as some events leave them, which are all of its ruled ones up to a moment, in order. What cannot be

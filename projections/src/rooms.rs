@@ -1,10 +1,10 @@
 //! Rooms and their messages, in order, with edits and deletions applied.
 
-use cabildo_events::{Aggregate, Context, Event, Lane, MessageId, Position, Recorded, Timestamp, UserId};
+use cabildo_events::{Aggregate, Context, Event, MessageId, Position, Recorded, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
-use crate::tally::unreadable_in;
-use crate::{Document, DocumentKey, Documents, Ids, Projection, ProjectionId, Rows, Unfoldable};
+use crate::step::{Step, body, stored};
+use crate::{Document, DocumentKey, Documents, Projection, ProjectionId, Rows, Unfoldable};
 
 /// Its first view.
 pub const ID: ProjectionId = ProjectionId { name: "rooms", version: 1 };
@@ -76,27 +76,14 @@ pub fn room_key(room: &str) -> DocumentKey {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rooms;
 
-/// An event of a room.
-#[derive(Debug)]
-pub struct Step {
-    room: Box<str>,
-    aggregate: Box<str>,
-    actor: Option<Box<str>>,
-    time: Timestamp,
-    position: Position,
-    lane: Lane,
-    event: Event,
-}
-
-impl Step {
-    fn key(&self) -> Option<DocumentKey> {
-        match &self.event {
-            Event::RoomOpened(_) => Some(room_key(&self.room)),
-            Event::MessagePosted(posted) => Some(message_key(&self.room, posted.message)),
-            Event::MessageEdited(edited) => Some(message_key(&self.room, edited.message)),
-            Event::MessageDeleted(deleted) => Some(message_key(&self.room, deleted.message)),
-            _ => None,
-        }
+/// The document that an event changes.
+fn key_of(step: &Step) -> Option<DocumentKey> {
+    match &step.event {
+        Event::RoomOpened(_) => Some(room_key(&step.id)),
+        Event::MessagePosted(posted) => Some(message_key(&step.id, posted.message)),
+        Event::MessageEdited(edited) => Some(message_key(&step.id, edited.message)),
+        Event::MessageDeleted(deleted) => Some(message_key(&step.id, deleted.message)),
+        _ => None,
     }
 }
 
@@ -117,45 +104,32 @@ impl Projection for Rooms {
     }
 
     fn step(&self, event: &Recorded) -> Result<Option<Step>, Unfoldable> {
-        let envelope = match &event.envelope {
-            Ok(envelope) if envelope.aggregate.context() != Context::Chat => return Ok(None),
-            Ok(envelope) => envelope,
-            Err(unreadable) => return unreadable_in(Context::Chat, unreadable.aggregate.as_ref(), &unreadable.reason),
-        };
-        Ok(Some(Step {
-            room: envelope.aggregate.id().into(),
-            aggregate: envelope.aggregate.to_string().into(),
-            actor: envelope.actor.as_ref().map(|actor| actor.as_str().into()),
-            time: envelope.time,
-            position: event.position,
-            lane: event.lane,
-            event: envelope.event()?,
-        }))
+        Step::of(Context::Chat, event)
     }
 
     fn reads(&self, step: &Step, keys: &mut Vec<DocumentKey>) {
-        keys.extend(step.key());
+        keys.extend(key_of(step));
     }
 
     fn fold(&self, step: Step, documents: &mut Documents) -> Result<(), Unfoldable> {
-        let Some(key) = step.key() else { return Ok(()) };
+        let Some(key) = key_of(&step) else { return Ok(()) };
         let found = documents.get(&key).cloned();
         match (&step.event, found) {
             (Event::RoomOpened(opened), None) => {
                 let room = Room {
-                    room: step.room.clone(),
+                    room: step.id.clone(),
                     name: opened.name.to_string(),
                     topic: opened.topic.as_ref().map(ToString::to_string),
                     opened: step.time,
                     position: step.position,
                 };
                 let text = format!("{} {}", opened.name, room.topic.as_deref().unwrap_or_default());
-                documents.put(document(key, &step, "room", &text, &room));
+                documents.put(step.document(key, "room", &text, &room));
             }
             (Event::MessagePosted(posted), None) => {
                 let message = Message {
                     id: posted.message,
-                    room: step.room.clone(),
+                    room: step.id.clone(),
                     author: posted.author.to_string(),
                     by: posted.by,
                     text: Some(posted.text.to_string()),
@@ -164,7 +138,7 @@ impl Projection for Rooms {
                     deleted: None,
                     position: step.position,
                 };
-                documents.put(document(key, &step, "message", posted.text.as_str(), &message));
+                documents.put(step.document(key, "message", posted.text.as_str(), &message));
             }
             (Event::MessageEdited(edited), Some(found)) => {
                 rewrite(documents, found, edited.text.as_str(), |message| {
@@ -189,34 +163,16 @@ impl Projection for Rooms {
     }
 }
 
-fn document<T: Serialize>(key: DocumentKey, step: &Step, kind: &str, text: &str, body: &T) -> Document {
-    Document {
-        key,
-        created: step.position,
-        folded: step.position,
-        lane: step.lane,
-        aggregate: step.aggregate.clone(),
-        kind: kind.into(),
-        actor: step.actor.clone(),
-        ids: Ids::default(),
-        time: step.time,
-        text: text.into(),
-        body: serde_json::to_string(body).unwrap_or_default().into(),
-    }
-}
-
 fn rewrite(
     documents: &mut Documents,
     found: Document,
     text: &str,
     change: impl FnOnce(&mut Message),
 ) -> Result<(), Unfoldable> {
-    let mut message: Message =
-        serde_json::from_str(&found.body).map_err(|error| Unfoldable(format!("the message as stored: {error}")))?;
+    let mut message: Message = stored(&found)?;
     if message.deleted.is_none() {
         change(&mut message);
-        let body = serde_json::to_string(&message).unwrap_or_default().into();
-        documents.put(Document { text: text.into(), body, ..found });
+        documents.put(Document { text: text.into(), body: body(&message), ..found });
     }
     Ok(())
 }
@@ -230,7 +186,7 @@ pub fn as_left_by(key: &DocumentKey, events: &[Recorded]) -> Option<Document> {
     for event in events {
         documents.begin(event.position);
         match Rooms.step(event) {
-            Ok(Some(step)) if step.key().as_ref() == Some(key) => Rooms.fold(step, &mut documents).ok()?,
+            Ok(Some(step)) if key_of(&step).as_ref() == Some(key) => Rooms.fold(step, &mut documents).ok()?,
             Ok(_) => {}
             Err(_) => break,
         }
